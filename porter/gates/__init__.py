@@ -1,0 +1,1 @@
+"""Gate definitions and the runner."""

@@ -1,0 +1,1 @@
+"""Rendering to a stage, the write gate and codemods."""

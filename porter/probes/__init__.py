@@ -1,0 +1,1 @@
+"""Stand-alone scripts that run inside the sandbox and answer in JSON."""

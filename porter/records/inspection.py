@@ -1,0 +1,177 @@
+"""Phase 1's result: what the Hugging Face model is."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from porter.records.base import Record, Task
+
+
+class TensorInfo(Record, frozen=True, kw_only=True):
+    """One tensor of a checkpoint or of a module's state dict.
+
+    Attributes:
+        name: key in the state dict.
+        shape: sizes.
+        dtype: safetensors spelling (``F32``, ``BF16``, ``I64``).
+        file: file that holds it, relative to the model folder; empty for a module.
+        buffer: whether the module keeps it as a buffer (always False for a file).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    file: str = ""
+    buffer: bool = False
+
+
+class Source(Record, frozen=True, kw_only=True):
+    """Where the model comes from, pinned.
+
+    Attributes:
+        kind: ``hub`` or ``folder``.
+        ref: hub id, or absolute folder.
+        revision: what was asked for; None means the default branch.
+        sha: the commit that it resolved to; for a folder the digest of its files.
+        folder: folder on this machine with config and weights.
+    """
+
+    kind: Literal["hub", "folder"]
+    ref: str
+    revision: str | None = None
+    sha: str
+    folder: str
+
+
+class ProcessorFacts(Record, frozen=True, kw_only=True):
+    """What the image processor does to an image, in the order in which it does it.
+
+    Attributes:
+        size: target (height, width) of a plain resize; None where the shortest edge rules.
+        shortest_edge: target of the shorter side; None for a plain resize.
+        resample: PIL resampling number (0 nearest, 1 lanczos, 2 bilinear, 3 bicubic).
+        crop: centre crop (height, width); None for no crop.
+        rescale_factor: factor on 0-255 pixels; None for no rescale.
+        mean, std: per channel, applied after the rescale; empty for no normalisation.
+    """
+
+    kind: str
+    size: tuple[int, int] | None = None
+    shortest_edge: int | None = None
+    resample: int = 2
+    crop: tuple[int, int] | None = None
+    rescale_factor: float | None = 1 / 255
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+class Licence(Record, frozen=True, kw_only=True):
+    """The licence as the model's own files state it; empty name: not stated."""
+
+    name: str = ""
+    source: str = ""
+
+
+class TaskChoice(Record, frozen=True, kw_only=True):
+    """The task and where it was read."""
+
+    task: Task
+    source: Literal["option", "architecture", "pipeline tag", "answer"]
+    reason: str
+
+
+class HeadFacts(Record, frozen=True, kw_only=True):
+    """The classification head: its tensors, and whether it stands apart from the body."""
+
+    prefix: str
+    tensors: tuple[str, ...]
+    separable: bool
+    reason: str = ""
+
+
+class ExportAttempt(Record, frozen=True, kw_only=True):
+    """One try of the ONNX sanity export."""
+
+    opset: int
+    attention: str
+    ok: bool
+    error: str = ""
+    operator: str = ""
+    module: str = ""
+    workaround: str = ""
+
+
+class ModelProbe(Record, frozen=True, kw_only=True):
+    """What the sandboxed probe saw when it built and ran the model.
+
+    Attributes:
+        transformers: version that built it.
+        state: every tensor of the state dict (file column empty).
+        missing, unexpected: keys that ``from_pretrained`` reported.
+        tied: groups of names that share storage.
+        output_shapes: shape by output name for one image.
+        exports: the ONNX sanity exports, in the order tried.
+        max_relative_error: ONNX Runtime against torch, of the export that worked.
+    """
+
+    transformers: str
+    state: tuple[TensorInfo, ...]
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    tied: tuple[tuple[str, ...], ...] = ()
+    head: HeadFacts | None = None
+    output_shapes: dict[str, tuple[int, ...]] = {}
+    exports: tuple[ExportAttempt, ...] = ()
+    max_relative_error: float | None = None
+
+
+class Inspection(Record, frozen=True, kw_only=True):
+    """Everything that phase 1 learned; what the sandbox adds is in :attr:`probe`.
+
+    Attributes:
+        config: ``config.json`` as it stands.
+        labels: label by index; empty where the config names none.
+        image_size: (height, width) that the model was built for.
+        tensors: the tensor table from the safetensors headers.
+    """
+
+    source: Source
+    model_type: str
+    architecture: str
+    task: TaskChoice
+    config: dict[str, Any]
+    labels: tuple[str, ...] = ()
+    image_size: tuple[int, int] | None = None
+    channels: int = 3
+    processor: ProcessorFacts | None = None
+    licence: Licence = Licence()
+    saved_with: str = ""
+    tensors: tuple[TensorInfo, ...] = ()
+    notes: tuple[str, ...] = ()
+    probe: ModelProbe | None = None
+
+
+class SplitFacts(Record, frozen=True, kw_only=True):
+    """One split of a class-folder dataset."""
+
+    name: str
+    folder: str
+    images: dict[str, int]
+    ignored: int = 0
+
+
+class DatasetFacts(Record, frozen=True, kw_only=True):
+    """A class-folder dataset: ``<root>/<split>/<class>/<image>``.
+
+    Attributes:
+        classes: names in the one order that ``classes.txt`` will have.
+        against_labels: how they relate to the model's labels.
+        generated: whether porter made the images itself.
+    """
+
+    root: str
+    classes: tuple[str, ...]
+    splits: tuple[SplitFacts, ...]
+    against_labels: Literal["equal", "permuted", "different", "no labels"]
+    generated: bool = False
+    notes: tuple[str, ...] = ()

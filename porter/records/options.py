@@ -1,0 +1,28 @@
+"""What the user asked for; stored as ``porter.toml`` of the workspace."""
+
+from __future__ import annotations
+
+from porter.records.base import Record, Task
+
+
+class PortOptions(Record, frozen=True, kw_only=True):
+    """The options of one port.
+
+    Attributes:
+        source: hub id, hub URL or local folder, as given.
+        name: snake_case network name; empty until it is chosen.
+        clones: path by repo, for those that were given.
+        embedded: use the embedded kit instead of clones.
+        settings: ``--set`` overrides of spec defaults, by dotted schema key.
+    """
+
+    source: str
+    name: str = ""
+    task: Task | None = None
+    revision: str | None = None
+    clones: dict[str, str] = {}
+    embedded: bool = False
+    branch: str = ""
+    base: str = "main"
+    data: str | None = None
+    settings: dict[str, str] = {}

@@ -1,0 +1,41 @@
+"""The file plan and what applying it did."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from porter.records.base import Record
+from porter.records.reference import Repo
+
+
+class PlannedFile(Record, frozen=True, kw_only=True):
+    """One file of a clone that the port creates, edits or removes.
+
+    Attributes:
+        path: relative to the clone, ``/`` separated.
+        content: the whole new text; empty for ``remove``.
+        produced_by: template or codemod that made it.
+        executable: mode bit.
+    """
+
+    repo: Repo
+    path: str
+    action: Literal["create", "edit", "remove"]
+    content: str = ""
+    produced_by: str
+    executable: bool = False
+
+
+class FilePlan(Record, frozen=True, kw_only=True):
+    """Every file to create, edit or remove, sorted by repo and path."""
+
+    files: tuple[PlannedFile, ...]
+
+
+class Applied(Record, frozen=True, kw_only=True):
+    """What the write gate did with one file."""
+
+    repo: Repo
+    path: str
+    outcome: Literal["created", "identical", "updated", "merged", "kept", "removed", "conflict"]
+    detail: str = ""

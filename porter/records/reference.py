@@ -1,0 +1,196 @@
+"""Phase 2's result: the clone, the TAO model to follow, and the strategy."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from porter.records.base import Record, Task
+
+Repo = Literal["tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices"]
+Layout = Literal["core", "in-repo"]
+Strategy = Literal["native", "timm", "transplant", "compose"]
+
+REQUIRED = "???"
+"""The value of a mandatory field, as OmegaConf spells MISSING."""
+
+
+class Release(Record, frozen=True, kw_only=True):
+    """What a clone is, read from its own facts.
+
+    Attributes:
+        version: release that the facts point to (``7.0.1``); empty where they name none.
+        environment: requirement set under ``containers/`` that fits; empty for none.
+        evidence: each fact that led there, one sentence.
+    """
+
+    repo: Repo
+    layout: Layout
+    version: str
+    commit: str
+    tag: str = ""
+    environment: str = ""
+    evidence: tuple[str, ...] = ()
+
+
+class SourceFile(Record, frozen=True, kw_only=True):
+    """One of the files that make up a reference; absent files are recorded as absent."""
+
+    role: str
+    path: str
+    present: bool
+    sha256: str = ""
+
+
+class MethodFacts(Record, frozen=True, kw_only=True):
+    """A method or function: parameter names in order, and which have defaults."""
+
+    name: str
+    parameters: tuple[str, ...]
+    defaults: tuple[str, ...] = ()
+    accepts_kwargs: bool = False
+    static: bool = False
+
+
+class ClassFacts(Record, frozen=True, kw_only=True):
+    """A class as its source states it.
+
+    Attributes:
+        attributes: names assigned on ``self`` anywhere in the class.
+    """
+
+    name: str
+    module: str
+    bases: tuple[str, ...]
+    methods: tuple[MethodFacts, ...] = ()
+    attributes: tuple[str, ...] = ()
+
+
+class ConfigField(Record, frozen=True, kw_only=True):
+    """A field of a config dataclass.
+
+    Attributes:
+        helper: the field helper that makes it (``STR_FIELD``); empty for a plain default.
+        value: literal value; ``???`` for MISSING; the class name for DATACLASS_FIELD.
+        default_value: the metadata's ``default_value``; equals value where not given.
+        options: metadata ``valid_options``, split.
+    """
+
+    name: str
+    type: str
+    helper: str
+    value: Any = None
+    default_value: Any = None
+    options: tuple[str, ...] = ()
+    description: str = ""
+
+
+class ConfigClass(Record, frozen=True, kw_only=True):
+    """A config dataclass, own fields only."""
+
+    name: str
+    module: str
+    bases: tuple[str, ...]
+    fields: tuple[ConfigField, ...]
+
+
+class HydraRunner(Record, frozen=True, kw_only=True):
+    """How a script is started: its hydra defaults and its monitor_status arguments."""
+
+    script: str
+    config_name: str
+    spec_present: bool
+    mode: str
+    schema_module: str
+
+
+class BackboneEntry(Record, frozen=True, kw_only=True):
+    """A name in the backbone registry.
+
+    Attributes:
+        arguments: literal keyword arguments that the factory passes on.
+        accepts_kwargs: whether further keyword arguments reach the class.
+        target: class that the factory builds.
+    """
+
+    name: str
+    module: str
+    target: str
+    arguments: dict[str, Any] = {}
+    accepts_kwargs: bool = False
+
+
+class Reference(Record, frozen=True, kw_only=True):
+    """A TAO model as it stands in the clone, and the seams by which it is extended.
+
+    Attributes:
+        name: network name, such as ``classification_pyt``.
+        package: import path of the network; config_package likewise for its schema.
+        hooks: methods of the PL module that generated code overrides, present in this clone.
+        checkpoint_filename, tao_model: conventions of its checkpoints.
+        tags: names that its checkpoint adapter knows, with the prefix that each strips.
+        header: licence header lines of a neighbouring file, year left as ``{year}``.
+    """
+
+    name: str
+    task: Task
+    release: Release
+    package: str
+    config_package: str
+    files: tuple[SourceFile, ...]
+    pl_module: ClassFacts
+    data_module: ClassFacts
+    dataset: ClassFacts
+    hooks: tuple[str, ...]
+    config: tuple[ConfigClass, ...]
+    scripts: tuple[HydraRunner, ...]
+    checkpoint_filename: str
+    tao_model: str
+    tags: dict[str, str]
+    onnx_inputs: tuple[str, ...]
+    onnx_outputs: tuple[str, ...]
+    image_suffixes: tuple[str, ...]
+    console_scripts: dict[str, str]
+    networks: tuple[str, ...]
+    backbones: tuple[BackboneEntry, ...]
+    header: tuple[str, ...]
+
+
+class Candidate(Record, frozen=True, kw_only=True):
+    """A reference that was considered, with its score (higher is closer) and the reasons."""
+
+    name: str
+    score: int
+    reasons: tuple[str, ...]
+
+
+class BackboneMatch(Record, frozen=True, kw_only=True):
+    """A backbone of the clone that has the model's architecture.
+
+    Attributes:
+        name: registry name.
+        arguments: keyword arguments that make it equal to the HF model (``img_size``, norm epsilon).
+        remap: name of the remap rules under ``references/``.
+        differences: what is not equal by default and is set by the arguments, one sentence each.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    remap: str
+    differences: tuple[str, ...] = ()
+
+
+class StrategyChoice(Record, frozen=True, kw_only=True):
+    """The strategy, why it, and why not those before it."""
+
+    strategy: Strategy
+    reason: str
+    rejected: dict[str, str] = {}
+    backbone: BackboneMatch | None = None
+
+
+class ReferenceChoice(Record, frozen=True, kw_only=True):
+    """What phase 2 fixes."""
+
+    reference: Reference
+    candidates: tuple[Candidate, ...]
+    strategy: StrategyChoice

@@ -1,0 +1,1 @@
+"""Reading TAO source trees, scoring references, choosing strategies."""

@@ -1,0 +1,1 @@
+"""The one sandbox, its engines and managed environments."""

@@ -1,0 +1,1 @@
+"""Remap rules, the ledger, conversion and parity."""

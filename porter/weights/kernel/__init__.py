@@ -1,0 +1,1 @@
+"""Tensor work for probes: stdlib, numpy and torch only; never imported on the host."""

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from porter.records.base import Record
 from porter.records.inspection import TensorInfo
 
 Fate = Literal[
-    "renamed", "reshaped", "fused", "split", "interpolated", "re-initialised", "ignored", "leftover"
+    "renamed",
+    "reshaped",
+    "permuted",
+    "fused",
+    "split",
+    "interpolated",
+    "re-initialised",
+    "ignored",
+    "leftover",
 ]
 
 
@@ -43,37 +51,142 @@ class Ledger(Record, frozen=True, kw_only=True):
 
 
 class Operation(Record, frozen=True, kw_only=True):
-    """One step of the conversion, executed in the sandbox.
+    """One step of the conversion, executed in the sandbox; it makes one target tensor.
 
     Attributes:
         op: ``copy`` (one source), ``concat`` (sources along axis), ``slice`` (start:stop of axis),
-            ``reshape`` (to target shape) or ``interpolate`` (position embedding, grid to grid,
-            after *prefix* leading tokens).
+            ``reshape`` (to target shape), ``select`` (entries *index* of axis), ``interpolate``
+            (position embedding, grid to grid, after *prefix* leading tokens), ``zeros`` (no source)
+            or ``initialise`` (no source: truncated normal of *std* within two std, generator seeded
+            by the target's name).
         target: target tensor and its shape, dtype.
         sources: source tensors with the file that holds each.
+        source_grid, target_grid: patches as (rows, columns), for ``interpolate``.
+        antialias: whether the bicubic ``interpolate`` antialiases, as timm does and transformers does not.
     """
 
-    op: Literal["copy", "concat", "slice", "reshape", "interpolate"]
+    op: Literal["copy", "concat", "slice", "reshape", "select", "interpolate", "zeros", "initialise"]
     target: TensorInfo
-    sources: tuple[TensorInfo, ...]
+    sources: tuple[TensorInfo, ...] = ()
     axis: int = 0
     start: int = 0
     stop: int = 0
     prefix: int = 0
+    index: tuple[int, ...] = ()
+    source_grid: tuple[int, int] | None = None
+    target_grid: tuple[int, int] | None = None
+    antialias: bool = True
+    std: float = 0.0
 
 
 class WeightPlan(Record, frozen=True, kw_only=True):
-    """A closed ledger and the operations that carry it out.
+    """The ledger and, where it is closed, the operations that carry it out.
 
     Attributes:
+        head: whether the classification head is the source's own (``copied``), the source's own with
+            its classes in another order (``permuted``) or new (``re-initialised``: then the features
+            in front of it are compared, not the logits).
+        source_head, target_head: module names of the heads; source_head is empty for a headless source.
         key_prefix: what the checkpoint's loader strips from every key (``model.``).
         tao_model: tag in the checkpoint that tells the loader which prefix to strip.
     """
 
     ledger: Ledger
     operations: tuple[Operation, ...]
+    head: Literal["copied", "permuted", "re-initialised"] = "copied"
+    source_head: str = ""
+    target_head: str = ""
     key_prefix: str
     tao_model: str
+
+
+class TargetSpec(Record, frozen=True, kw_only=True):
+    """How a probe builds the TAO side: everything by import path, so that any network fits.
+
+    Attributes:
+        package_root: folder that is put first on ``sys.path`` (the worktree).
+        config: ``module:Class`` of the experiment config.
+        spec: experiment spec file (YAML) that is merged over the config's defaults.
+        overrides: value by dotted key, merged last.
+        builder: ``module:function`` of ``build_model(experiment_config, export=False)``.
+        pl_module: ``module:Class`` of the Lightning module; needed where a checkpoint is loaded by it.
+        data_module: ``module:Class`` of the data module; needed for preprocessing.
+        classes: class names; the probe writes them as ``classes.txt`` of a scratch ``dataset.root_dir``.
+            Empty: the overrides already name a root that has one.
+    """
+
+    package_root: str
+    config: str
+    spec: str
+    builder: str
+    pl_module: str = ""
+    data_module: str = ""
+    overrides: dict[str, Any] = {}
+    classes: tuple[str, ...] = ()
+
+
+class BuildTargetRequest(Record, frozen=True, kw_only=True):
+    """Asks ``build_target`` for the tensors of the TAO module."""
+
+    target: TargetSpec
+
+
+class TargetModule(Record, frozen=True, kw_only=True):
+    """What ``build_target`` built.
+
+    Attributes:
+        kind: class of the module, ``module:Class``.
+        tensors: its state dict (parameters and persistent buffers), in order.
+        pl_extra: state-dict keys of the Lightning module that lie outside its ``model.``; None where
+            no ``pl_module`` was given.
+    """
+
+    kind: str
+    tensors: tuple[TensorInfo, ...]
+    parameters: int
+    trainable: int
+    pl_extra: tuple[str, ...] | None = None
+
+
+class ConvertRequest(Record, frozen=True, kw_only=True):
+    """Asks ``convert`` to carry out a plan.
+
+    Attributes:
+        folder: the model folder; the plan's tensors name files in it.
+        checkpoint: the ``.pth`` to write; its folder also takes the scratch files.
+    """
+
+    folder: str
+    plan: WeightPlan
+    checkpoint: str
+
+
+class Conversion(Record, frozen=True, kw_only=True):
+    """The checkpoint that ``convert`` wrote and what that cost. Sizes in bytes.
+
+    Attributes:
+        dtypes: number of tensors by dtype.
+        baseline_anon: RssAnon after the imports; peak_anon: the largest seen above it.
+        limit_anon: 1.3 x the largest tensor + 64 MB.
+        scratch: file-backed memory that held results which are not plain views of the source.
+    """
+
+    checkpoint: str
+    sha256: str
+    size: int
+    tensors: int
+    parameters: int
+    dtypes: dict[str, int]
+    largest_tensor: int
+    baseline_anon: int
+    peak_anon: int
+    limit_anon: int
+    scratch: int
+    seconds: float
+
+
+Weights = Literal["real", "perturbed"]
+LoadWay = Literal["pretrained_backbone_path", "load_from_checkpoint"]
 
 
 class Parity(Record, frozen=True, kw_only=True):
@@ -81,10 +194,15 @@ class Parity(Record, frozen=True, kw_only=True):
 
     Attributes:
         hop: such as ``hf -> tao`` or ``tao -> onnx``.
-        relative: the largest ``|a-b| / |a|`` (L2) over the inputs.
+        output: ``logits``, or ``features`` (what the head is given), or the graph's output name.
+        relative: the largest ``|a-b| / |a|`` (L2) over the inputs; the largest float where a value was
+            not finite.
         max_abs: the largest absolute difference.
         reference_max: the largest absolute value of the first form (scale of max_abs).
         tolerance: bound on *relative*.
+        weights: the checkpoint's own, or the copy that was perturbed so that every tensor matters.
+        way: how the TAO side got its weights.
+        attention: ``eager`` on both sides, or ``as built`` (the TAO module's own choice).
     """
 
     hop: str
@@ -95,6 +213,9 @@ class Parity(Record, frozen=True, kw_only=True):
     tolerance: float
     inputs: int
     batches: tuple[int, ...] = (1,)
+    weights: Weights = "real"
+    way: str = ""
+    attention: Literal["eager", "as built"] = "eager"
 
     @property
     def within(self) -> bool:
@@ -102,10 +223,214 @@ class Parity(Record, frozen=True, kw_only=True):
         return self.relative <= self.tolerance
 
 
+class IdentityCheck(Record, frozen=True, kw_only=True):
+    """Whether the loaded module holds, bit for bit, what the ledger says.
+
+    Attributes:
+        checked: tensors compared; it equals the number of target tensors when the ledger is closed.
+        different: those that are not equal.
+        uncovered: tensors of the loaded module that no operation makes.
+    """
+
+    weights: Weights
+    way: LoadWay
+    checked: int
+    different: tuple[str, ...] = ()
+    uncovered: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        """Whether every tensor is the one that the ledger names."""
+        return self.checked > 0 and not self.different and not self.uncovered
+
+
+class ControlCheck(Record, frozen=True, kw_only=True):
+    """A negative control: one tensor scaled by *factor* must be seen by parity."""
+
+    tensor: str
+    factor: float
+    relative: float
+    caught: bool
+
+
+class ParityRequest(Record, frozen=True, kw_only=True):
+    """Asks ``parity`` to measure HF against the TAO module after TAO's own loaders.
+
+    Attributes:
+        folder: the Hugging Face model folder.
+        checkpoint: the converted checkpoint of the real weights.
+        work: writable folder for the perturbed copy (twice the model's size); emptied afterwards.
+        ways: loaders to go through; ``load_from_checkpoint`` needs ``target.pl_module``.
+        image_size: (height, width) of the inputs.
+        seed: of the inputs and of the perturbation.
+        controls: number of roles (names without layer numbers) that get a negative control; all when 0.
+    """
+
+    folder: str
+    plan: WeightPlan
+    target: TargetSpec
+    checkpoint: str
+    work: str
+    ways: tuple[LoadWay, ...] = ("pretrained_backbone_path", "load_from_checkpoint")
+    image_size: tuple[int, int]
+    channels: int = 3
+    inputs: int = 4
+    seed: int = 0
+    tolerance: float = 1e-5
+    controls: int = 4
+
+
+class ParityAnswer(Record, frozen=True, kw_only=True):
+    """What ``parity`` measured; ``notes`` says what the reference model was given."""
+
+    parities: tuple[Parity, ...]
+    identities: tuple[IdentityCheck, ...]
+    controls: tuple[ControlCheck, ...]
+    notes: tuple[str, ...] = ()
+
+
 class SwapCheck(Record, frozen=True, kw_only=True):
-    """Whether parity would see two tensors of one shape exchanged."""
+    """Whether parity would see two tensors of one shape exchanged.
+
+    Attributes:
+        first, second: source tensor names.
+        relative: the change of the output; caught when above the request's threshold.
+    """
 
     first: str
     second: str
     relative: float
     caught: bool
+
+
+class SwapRequest(Record, frozen=True, kw_only=True):
+    """Asks ``swap`` to exchange tensors of one shape in the loaded module.
+
+    Every role is exchanged between two layers, and every two roles of one shape within a layer.
+
+    Attributes:
+        threshold: a swap is caught when it changes the output by more than this; ten times parity's
+            tolerance.
+        limit: most pairs to try; the pairs between layers go first, the rest is sampled by the seed.
+        inputs: images per measurement.
+    """
+
+    folder: str
+    plan: WeightPlan
+    target: TargetSpec
+    work: str
+    image_size: tuple[int, int]
+    channels: int = 3
+    inputs: int = 1
+    seed: int = 0
+    threshold: float = 1e-4
+    limit: int = 80
+
+
+class SwapAnswer(Record, frozen=True, kw_only=True):
+    """The swaps that were tried, on perturbed weights.
+
+    Attributes:
+        baseline: relative error of parity without a swap.
+        candidates: pairs that exist; more than ``swaps`` holds where the limit cut.
+    """
+
+    output: str
+    baseline: float
+    threshold: float
+    candidates: int
+    swaps: tuple[SwapCheck, ...]
+
+
+class PreprocessRequest(Record, frozen=True, kw_only=True):
+    """Asks ``preprocess_parity`` to compare the HF image processor with the data module's datasets.
+
+    Attributes:
+        folder: the Hugging Face model folder with the processor's config.
+        images: image files; empty: the probe draws some (several sizes; RGB, grey, RGBA, palette).
+        work: writable folder for the scratch dataset and the saved tensors.
+    """
+
+    folder: str
+    target: TargetSpec
+    work: str
+    images: tuple[str, ...] = ()
+    tolerance: float = 1e-5
+
+
+class PreprocessCheck(Record, frozen=True, kw_only=True):
+    """One image through both; the two tensors lie in the named ``.npy`` files (channels, height, width).
+
+    Attributes:
+        mode, size: PIL mode and (width, height) of the file.
+        max_abs: largest absolute difference of normalised values; the largest float where shapes differ.
+    """
+
+    image: str
+    mode: str
+    size: tuple[int, int]
+    dataset: Literal["val", "predict"]
+    shape: tuple[int, ...]
+    max_abs: float
+    reference: str
+    candidate: str
+
+
+class PreprocessAnswer(Record, frozen=True, kw_only=True):
+    """What ``preprocess_parity`` measured; the processor was given ``image.convert("RGB")``."""
+
+    processor: str
+    tolerance: float
+    checks: tuple[PreprocessCheck, ...]
+
+    @property
+    def within(self) -> bool:
+        """Whether every image agrees within the tolerance."""
+        return bool(self.checks) and all(check.max_abs <= self.tolerance for check in self.checks)
+
+
+class OnnxParityRequest(Record, frozen=True, kw_only=True):
+    """Asks ``onnx_parity`` to compare the module, loaded from a checkpoint, with an exported file.
+
+    Attributes:
+        input_names, output_names: the names that the graph must have.
+        batches: one comparison each.
+        work: writable folder for the scratch ``classes.txt``.
+    """
+
+    target: TargetSpec
+    checkpoint: str
+    onnx: str
+    work: str
+    image_size: tuple[int, int]
+    channels: int = 3
+    batches: tuple[int, ...] = (1, 2, 5)
+    seed: int = 0
+    tolerance: float = 1e-4
+    input_names: tuple[str, ...] = ("input",)
+    output_names: tuple[str, ...] = ("output",)
+
+
+class OnnxTensor(Record, frozen=True, kw_only=True):
+    """An input or output of the graph; a dynamic axis is spelled by its name."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str
+
+
+class OnnxParityAnswer(Record, frozen=True, kw_only=True):
+    """What ``onnx_parity`` measured.
+
+    Attributes:
+        parities: one per batch size.
+        problems: names or axes that are not as they must be; empty when all is well.
+        agreement: share of images with the same top-1 class.
+    """
+
+    parities: tuple[Parity, ...]
+    inputs: tuple[OnnxTensor, ...]
+    outputs: tuple[OnnxTensor, ...]
+    problems: tuple[str, ...] = ()
+    agreement: float
+    runtime: str

@@ -73,6 +73,7 @@ class ConfigField(Record, frozen=True, kw_only=True):
         value: literal value; ``???`` for MISSING; the class name for DATACLASS_FIELD.
         default_value: the metadata's ``default_value``; equals value where not given.
         options: metadata ``valid_options``, split.
+        metadata: the helper's further literal keyword arguments (``valid_min``, ``automl_enabled``).
     """
 
     name: str
@@ -82,6 +83,7 @@ class ConfigField(Record, frozen=True, kw_only=True):
     default_value: Any = None
     options: tuple[str, ...] = ()
     description: str = ""
+    metadata: dict[str, Any] = {}
 
 
 class ConfigClass(Record, frozen=True, kw_only=True):

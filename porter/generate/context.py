@@ -1,0 +1,183 @@
+"""The values that the image-classification templates need, built from what porter found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from porter.errors import ModelRejectedError
+from porter.generate.schema import Override, Schema, build_schema
+from porter.records.base import Record
+from porter.records.inspection import Inspection, ProcessorFacts
+from porter.records.reference import ReferenceChoice
+
+_PIL_FILTERS = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX", 5: "HAMMING"}
+_BILINEAR = 2
+
+
+class Resize(Record, frozen=True, kw_only=True):
+    """How the image processor's resize differs from the reference's plain bilinear square.
+
+    Attributes:
+        resample: name of the PIL filter.
+        shortest_edge: whether the shorter side is resized and the centre cropped.
+        ratio: shorter side over crop side.
+    """
+
+    resample: str
+    shortest_edge: int | None = None
+    ratio: float = 1.0
+
+
+class Normalisation(Record, frozen=True, kw_only=True):
+    """Mean and std on pixels in 0-1, whatever rescale factor the processor uses."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class ClassificationContext(Record, frozen=True, kw_only=True):
+    """Everything that templates of the image-classification reference may use."""
+
+    repo: str
+    reference: str
+    strategy: str
+    name: str
+    prefix: str
+    title: str
+    source: str
+    header: tuple[str, ...]
+    config_root: str
+    backbone: str
+    backbone_arguments: dict[str, Any]
+    norm_eps: float | None
+    embed_dim: int
+    num_classes: int
+    topk: tuple[int, ...]
+    img_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: Resize | None
+    schema: Schema
+    settings: dict[str, Any]
+
+    def template_data(self) -> dict[str, Any]:
+        """Return plain values for Jinja."""
+        data: dict[str, Any] = msgspec.to_builtins(self)
+        return data
+
+
+def pascal_case(name: str) -> str:
+    """Return the class prefix of a snake_case network name (``vit_base`` -> ``VitBase``)."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def resize_of(processor: ProcessorFacts, img_size: int) -> Resize | None:
+    """Return what generated code must do so that its resize equals the processor's.
+
+    Raises:
+        ModelRejectedError: the processor's output is not a square of *img_size*.
+    """
+    resample = _PIL_FILTERS[processor.resample]
+    if processor.crop is not None:
+        if processor.crop != (img_size, img_size) or processor.shortest_edge is None:
+            raise _unfit(processor, img_size)
+        ratio = processor.shortest_edge / img_size
+        return Resize(resample=resample, shortest_edge=processor.shortest_edge, ratio=ratio)
+    if processor.size != (img_size, img_size):
+        raise _unfit(processor, img_size)
+    return None if processor.resample == _BILINEAR else Resize(resample=resample)
+
+
+def normalisation_of(processor: ProcessorFacts) -> Normalisation:
+    """Fold the rescale factor into mean and std, for pixels that were divided by 255."""
+    scale = 1.0 if processor.rescale_factor is None else 255 * processor.rescale_factor
+    if processor.rescale_factor is None:
+        scale = 255.0
+    mean = processor.mean or (0.0, 0.0, 0.0)
+    std = processor.std or (1.0, 1.0, 1.0)
+    if abs(scale - 1.0) < 1e-9:
+        return Normalisation(mean=mean, std=std)
+    return Normalisation(mean=tuple(m / scale for m in mean), std=tuple(s / scale for s in std))
+
+
+def classification_context(
+    inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int, settings: Mapping[str, Any]
+) -> ClassificationContext:
+    """Return the template values of one port; pure.
+
+    Args:
+        inspection: phase 1's result.
+        choice: phase 2's result; its strategy must carry a backbone match.
+        name: snake_case network name.
+        year: year of the licence header.
+        settings: spec defaults to change, by dotted schema key, already of the schema's types.
+    """
+    match = choice.strategy.backbone
+    if match is None or inspection.image_size is None or inspection.processor is None:
+        raise ModelRejectedError(
+            f"{inspection.source.ref} lacks what an image classifier is generated from.",
+            why="it needs an image size, an image processor and a matching backbone",
+            next_step=f"porter inspect {inspection.source.ref}",
+        )
+    img_size = inspection.image_size[0]
+    labels = len(inspection.labels)
+    topk = (1, 5) if labels > 5 else (1,)
+    arguments = {key: value for key, value in match.arguments.items() if key not in {"img_size", "norm_eps"}}
+    pixels = normalisation_of(inspection.processor)
+    reference = choice.reference
+    embed_dim = int(inspection.config["hidden_size"])
+    overrides = {
+        "BackboneConfig.type": Override(value=match.name, options=(match.name,)),
+        "HeadConfig.in_channels": Override(value=embed_dim),
+        "HeadConfig.topk": Override(value=list(topk)),
+        "AugmentationConfig.mean": Override(value=list(pixels.mean)),
+        "AugmentationConfig.std": Override(value=list(pixels.std)),
+        "DatasetConfig.num_classes": Override(value=labels),
+        "DatasetConfig.img_size": Override(value=img_size),
+        "TrainConfig.precision": Override(value="fp32", options=("fp16", "bf16", "fp32")),
+        "ExportConfig.input_width": Override(value=img_size),
+        "ExportConfig.input_height": Override(value=img_size),
+        "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
+    }
+    return ClassificationContext(
+        repo="tao_pytorch",
+        reference=reference.name,
+        strategy=choice.strategy.strategy,
+        name=name,
+        prefix=pascal_case(name),
+        title=name,
+        source=_origin(inspection),
+        header=tuple(line.replace("{year}", str(year)) for line in reference.header),
+        config_root=reference.config_package.rpartition(".")[0],
+        backbone=match.name,
+        backbone_arguments=arguments,
+        norm_eps=match.arguments.get("norm_eps"),
+        embed_dim=embed_dim,
+        num_classes=labels,
+        topk=topk,
+        img_size=img_size,
+        mean=pixels.mean,
+        std=pixels.std,
+        resize=resize_of(inspection.processor, img_size),
+        schema=build_schema(reference, overrides),
+        settings=dict(settings),
+    )
+
+
+def _origin(inspection: Inspection) -> str:
+    source = inspection.source
+    shown = source.ref if source.kind == "hub" else re.split(r"[\\/]", source.ref.rstrip("/\\"))[-1]
+    return f"{shown} ({inspection.architecture}, {source.sha[:12]})"
+
+
+def _unfit(processor: ProcessorFacts, img_size: int) -> ModelRejectedError:
+    return ModelRejectedError(
+        f"The image processor does not make squares of {img_size} pixels, which the model takes.",
+        why=f"{processor.kind}: size {processor.size}, shortest edge {processor.shortest_edge}, "
+        f"crop {processor.crop}",
+        next_step="mend preprocessor_config.json in a local copy of the model and port that folder",
+    )

@@ -43,6 +43,28 @@ class Source(Record, frozen=True, kw_only=True):
     folder: str
 
 
+class ModelFile(Record, frozen=True, kw_only=True):
+    """One file of a source: path relative to its root, bytes, and SHA-256 where it is known."""
+
+    path: str
+    size: int
+    sha256: str = ""
+
+
+class Contents(Record, frozen=True, kw_only=True):
+    """What a source holds beside the files that porter reads.
+
+    Attributes:
+        files: every file, sorted by path, whether it is on this machine or not.
+        pipeline_tag: the task that the hub or the README states; empty where none does.
+        licence: licence identifier of the model card's metadata; empty where it has none.
+    """
+
+    files: tuple[ModelFile, ...]
+    pipeline_tag: str = ""
+    licence: str = ""
+
+
 class ProcessorFacts(Record, frozen=True, kw_only=True):
     """What the image processor does to an image, in the order in which it does it.
 
@@ -53,6 +75,8 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
         crop: centre crop (height, width); None for no crop.
         rescale_factor: factor on 0-255 pixels; None for no rescale.
         mean, std: per channel, applied after the rescale; empty for no normalisation.
+        caveats: what the processor does that the fields above cannot say, one sentence each;
+            an empty tuple means that they say everything.
     """
 
     kind: str
@@ -63,6 +87,7 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
     rescale_factor: float | None = 1 / 255
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    caveats: tuple[str, ...] = ()
 
 
 class Licence(Record, frozen=True, kw_only=True):
@@ -90,10 +115,19 @@ class HeadFacts(Record, frozen=True, kw_only=True):
 
 
 class ExportAttempt(Record, frozen=True, kw_only=True):
-    """One try of the ONNX sanity export."""
+    """One try of the ONNX sanity export.
+
+    Attributes:
+        attention: attention implementation of transformers, such as ``sdpa`` or ``eager``.
+        exporter: ``legacy`` traces the module; ``dynamo`` captures it with torch.export.
+        ok: the file was written, ONNX Runtime ran it, and its numbers are torch's.
+        operator, module: what the exporter could not translate, and where it stands in the model.
+        workaround: what a person can do about it.
+    """
 
     opset: int
     attention: str
+    exporter: Literal["legacy", "dynamo"] = "legacy"
     ok: bool
     error: str = ""
     operator: str = ""

@@ -1,0 +1,143 @@
+"""What the probes of phase 1 and of the dataset check are asked, and what the latter answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from porter.records.base import Record
+
+
+class InspectModel(Record, frozen=True, kw_only=True):
+    """Request of ``probes/inspect_model.py``; the answer is a ``ModelProbe``.
+
+    Attributes:
+        folder: model folder with ``config.json`` and safetensors weights.
+        architecture: class of transformers to build.
+        head: whether to look for a classification head.
+        image_size: (height, width) of the input.
+        opsets: opset versions of the legacy exporter, in the order in which they are tried.
+        dynamo: whether torch.export is tried when the legacy exporter fails throughout.
+        tolerance: bound on the relative error of ONNX Runtime against torch.
+        threads: torch's intra-op threads.
+    """
+
+    folder: str
+    architecture: str
+    head: bool
+    image_size: tuple[int, int]
+    channels: int = 3
+    opsets: tuple[int, ...] = (17, 18)
+    dynamo: bool = True
+    tolerance: float = 1e-3
+    seed: int = 0
+    threads: int = 2
+
+
+class MakeModel(Record, frozen=True, kw_only=True):
+    """Request of ``probes/make_demo_model.py``: a model of transformers with perturbed random weights.
+
+    Attributes:
+        folder: written there; must not exist or be empty.
+        architecture: model class of transformers.
+        config: keyword arguments of its config class.
+        processor: ``preprocessor_config.json``; empty for none.
+        labels: label by index.
+        shard_bytes: largest size of one weights file; 0 for a single file.
+        dtype: torch dtype of the saved weights.
+    """
+
+    folder: str
+    architecture: str = "ViTForImageClassification"
+    config: dict[str, Any] = {}
+    processor: dict[str, Any] = {}
+    labels: tuple[str, ...] = ()
+    seed: int = 0
+    shard_bytes: int = 0
+    dtype: str = "float32"
+
+
+class MadeModel(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/make_demo_model.py``: files written, and the number of weights."""
+
+    files: tuple[str, ...]
+    parameters: int
+
+
+class CheckDataset(Record, frozen=True, kw_only=True):
+    """Request of ``probes/check_dataset.py``; the answer is a ``DatasetScan``.
+
+    Attributes:
+        root: folder with one folder per split.
+        splits: folder names that count as splits, in order.
+        suffixes: file name endings, case-sensitive, with their dot.
+        decode: how many images to decode at most, spread evenly; 0 means all.
+    """
+
+    root: str
+    splits: tuple[str, ...]
+    suffixes: tuple[str, ...]
+    decode: int = 0
+    processes: int = 2
+
+
+class UnreadableImage(Record, frozen=True, kw_only=True):
+    """An image that Pillow could not decode; the path is relative to the root."""
+
+    path: str
+    error: str
+
+
+class SplitScan(Record, frozen=True, kw_only=True):
+    """What lies in one split.
+
+    Attributes:
+        images: number of images by class folder.
+        ignored: number of files by suffix that the trainer would not see.
+        stray: images that lie beside the class folders or deeper than them, up to 20.
+        links: class folders or images that are symbolic links to outside of the root, up to 20.
+    """
+
+    name: str
+    images: dict[str, int]
+    ignored: dict[str, int] = {}
+    stray: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+
+
+class DatasetScan(Record, frozen=True, kw_only=True):
+    """What the probe found on disk.
+
+    Attributes:
+        decoded: images that were decoded.
+        unreadable: those that failed, up to 20; *unreadable_count* has their number.
+        others: folders of the root that are no split.
+    """
+
+    splits: tuple[SplitScan, ...]
+    decoded: int
+    unreadable: tuple[UnreadableImage, ...] = ()
+    unreadable_count: int = 0
+    others: tuple[str, ...] = ()
+
+
+class MakeDataset(Record, frozen=True, kw_only=True):
+    """Request of ``probes/make_dataset.py``; the answer is a ``MadeDataset``.
+
+    Attributes:
+        root: written there; must not exist or be empty.
+        classes: folder names.
+        size: rough edge length of an image in pixels.
+        images: images per class by split.
+    """
+
+    root: str
+    classes: tuple[str, ...]
+    size: int
+    images: dict[str, int]
+    seed: int = 0
+
+
+class MadeDataset(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/make_dataset.py``: the files, relative to the root, sorted."""
+
+    files: tuple[str, ...]

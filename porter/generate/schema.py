@@ -7,7 +7,7 @@ gives a field two different defaults (``value`` and ``default_value``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from porter.generate.filters import python_literal
@@ -18,12 +18,14 @@ _TYPING = re.compile(r"\b(Any|Dict|List|Optional|Union)\b")
 
 
 class SchemaField(Record, frozen=True, kw_only=True):
-    """One field line: ``name: type = helper(arguments)``."""
+    """One field line: ``name: type = helper(arguments)``; value and options as in ConfigField."""
 
     name: str
     type: str
     helper: str
     arguments: tuple[str, ...]
+    value: Any = None
+    options: tuple[str, ...] = ()
 
 
 class SchemaClass(Record, frozen=True, kw_only=True):
@@ -145,7 +147,7 @@ def build_schema(reference: Reference, overrides: Mapping[str, Override]) -> Sch
     classes: list[SchemaClass] = []
     generated: dict[str, str] = {}
     for skeleton in _skeletons():
-        inherited = {item.name: item for item in _inherited(known, skeleton.base)}
+        inherited = inherited_fields(reference, skeleton.base)
         added = dict(dotted.split(".")[::-1] for dotted in skeleton.extra)
         inherited |= {name: _field(known[owner], name) for name, owner in added.items()}
         fields = []
@@ -196,16 +198,15 @@ def _experiment(generated: Mapping[str, str]) -> SchemaClass:
     )
 
 
-def _inherited(known: Mapping[str, ConfigClass], name: str) -> Iterable[ConfigField]:
-    """Yield the fields of a class, bases first; a later field replaces its namesake in place."""
+def inherited_fields(reference: Reference, name: str) -> dict[str, ConfigField]:
+    """Return the fields of a config class, bases first; a later field replaces its namesake in place."""
+    item = next((item for item in reference.config if item.name == name), None)
     fields: dict[str, ConfigField] = {}
-    item = known.get(name)
-    if item is None:
-        return fields.values()
-    for base in item.bases:
-        fields.update({field.name: field for field in _inherited(known, base.rpartition(".")[2])})
-    fields.update({field.name: field for field in item.fields})
-    return fields.values()
+    if item is not None:
+        for base in item.bases:
+            fields |= inherited_fields(reference, base.rpartition(".")[2])
+        fields |= {field.name: field for field in item.fields}
+    return fields
 
 
 def _field(item: ConfigClass, name: str) -> ConfigField:
@@ -240,7 +241,14 @@ def _restated(item: ConfigField, override: Override) -> SchemaField:
         k: v for k, v in item.metadata.items() if k not in {"default_value", "description", "valid_options"}
     }
     arguments += [f"{key}={python_literal(text)}" for key, text in kept.items()]
-    return SchemaField(name=item.name, type=item.type, helper=item.helper, arguments=tuple(arguments))
+    return SchemaField(
+        name=item.name,
+        type=item.type,
+        helper=item.helper,
+        arguments=tuple(arguments),
+        value=override.value,
+        options=options,
+    )
 
 
 def _with_imports(classes: list[SchemaClass]) -> Schema:

@@ -1,0 +1,149 @@
+"""Probe: build the Lightning module and look at how it would be trained.
+
+Request: ``name``, ``prefix``, ``spec`` (path), ``overrides`` (dotlist), ``reference``, ``config_root``.
+Answer: ``model_class`` (dotted), ``built_class`` (dotted, what build_model returns), ``hooks`` (hook name
+to the class that defines it), ``parameters``, ``trainable``, ``in_no_group``, ``in_two_groups``,
+``frozen_in_group`` (names), ``trainer`` and ``reference_trainer`` (argument reprs of the train
+script with CUDA reported as available), ``tasks`` (evaluate, inference: same, against what
+initialize_*_experiment returned).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+
+def build_config(request: dict[str, Any]) -> Any:
+    """Return the spec merged into the schema, overrides last."""
+    from omegaconf import OmegaConf
+
+    schema = importlib.import_module(f"{request['config_root']}.{request['name']}.default_config")
+    cfg = OmegaConf.merge(
+        OmegaConf.structured(schema.ExperimentConfig),
+        OmegaConf.load(request["spec"]),
+        OmegaConf.from_dotlist(list(request["overrides"])),
+    )
+    OmegaConf.resolve(cfg)
+    return cfg
+
+
+def dotted(kind: type) -> str:
+    """Return ``module.Class`` of a class."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def look_at_module(request: dict[str, Any]) -> dict[str, Any]:
+    """Build the module and its optimizer."""
+    package = f"nvidia_tao_pytorch.cv.{request['name']}"
+    cfg = build_config(request)
+    pl = importlib.import_module(f"{package}.model.classifier_pl_model")
+    builder = importlib.import_module(f"{package}.model.classifier")
+    data = importlib.import_module(f"{package}.dataloader.pl_data_module")
+    getattr(data, f"{request['prefix']}DataModule")(cfg.dataset).setup(stage="fit")
+    kind = getattr(pl, f"{request['prefix']}PlModel")
+    module = kind(cfg)
+    cfg.train.optim.policy = "linear"
+    module.lr_policy = "linear"
+    optimizer = module.configure_optimizers()["optimizer"]
+    grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    trainable = {name: p for name, p in module.model.named_parameters() if p.requires_grad}
+    names = {id(p): name for name, p in module.named_parameters()}
+    return {
+        "model_class": dotted(type(module.model)),
+        "built_class": dotted(type(builder.build_model(cfg))),
+        "hooks": {
+            hook: next(dotted(base) for base in kind.__mro__ if hook in vars(base))
+            for hook in request["hooks"]
+        },
+        "checkpoint_filename": module.checkpoint_filename,
+        "parameters": sum(1 for _ in module.model.parameters()),
+        "trainable": len(trainable),
+        "in_no_group": sorted(n for n, p in trainable.items() if id(p) not in grouped),
+        "in_two_groups": sorted({names[i] for i in grouped if grouped.count(i) > 1}),
+        "frozen_in_group": sorted(
+            n for n, p in module.named_parameters() if not p.requires_grad and id(p) in grouped
+        ),
+    }
+
+
+class _Recorder:
+    """Stands where the Trainer stands; keeps its arguments."""
+
+    arguments: dict[str, str]
+
+    def __init__(self, **kwargs: Any) -> None:
+        type(self).arguments = {key: _stable(value) for key, value in kwargs.items()}
+
+    def fit(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing."""
+
+    test = predict = fit
+
+
+def _stable(value: Any) -> str:
+    """Return a repr without addresses."""
+    if isinstance(value, list) and value and not isinstance(value[0], int | str):
+        return f"[{', '.join(type(item).__name__ for item in value)}]"
+    return repr(value)
+
+
+def train_arguments(request: dict[str, Any], package: str) -> dict[str, str]:
+    """Return what a package's train script hands to the Trainer on a machine with GPUs."""
+    import torch
+
+    script = importlib.import_module(f"{package}.scripts.train")
+    stubs = {name: mock.MagicMock() for name in vars(script) if name.endswith(("DataModule", "PlModel"))}
+    with mock.patch.multiple(script, Trainer=_Recorder, **stubs), _gpus(torch):
+        cfg = build_config(request)
+        kwargs: dict[str, Any] = {}
+        if "lightning_module" in script.run_experiment.__code__.co_varnames:
+            kwargs["lightning_module"] = mock.MagicMock()
+        script.run_experiment(cfg, None, **kwargs)
+    return dict(_Recorder.arguments)
+
+
+def task_arguments(request: dict[str, Any], mode: str) -> dict[str, dict[str, str]]:
+    """Return the Trainer arguments of evaluate or inference, and those of TAO's initialiser."""
+    import torch
+
+    script = importlib.import_module(f"nvidia_tao_pytorch.cv.{request['name']}.scripts.{mode}")
+    what = {"evaluate": "evaluation", "inference": "inference"}[mode]
+    initialiser = f"initialize_{what}_experiment"
+    seen: dict[str, Any] = {}
+    original = getattr(script, initialiser)
+
+    def keep(*args: Any, **kwargs: Any) -> Any:
+        seen["result"] = original(*args, **kwargs)
+        return seen["result"]
+
+    stubs: dict[str, Any] = {name: mock.MagicMock() for name in vars(script) if name.endswith("DataModule")}
+    stubs |= {"load_model": mock.MagicMock(), "Trainer": _Recorder, initialiser: keep}
+    with mock.patch.multiple(script, **stubs), _gpus(torch):
+        script.run_experiment(build_config(request), None)
+    expected = {key: _stable(value) for key, value in seen["result"][1].items()}
+    return {"trainer": dict(_Recorder.arguments), "expected": expected}
+
+
+def _gpus(torch: Any) -> Any:
+    os.environ["TAO_VISIBLE_DEVICES"] = "0,1"
+    return mock.patch.object(torch.cuda, "is_available", return_value=True)
+
+
+def main() -> None:
+    """Answer the request."""
+    request = json.loads(Path(sys.argv[1]).read_text())
+    answer = look_at_module(request)
+    answer["trainer"] = train_arguments(request, f"nvidia_tao_pytorch.cv.{request['name']}")
+    answer["reference_trainer"] = train_arguments(request, request["reference"])
+    answer["tasks"] = {mode: task_arguments(request, mode) for mode in ("evaluate", "inference")}
+    Path(sys.argv[2]).write_text(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -224,4 +224,3 @@ def _fields(template: str) -> set[str]:
     if unknown:
         raise ValueError(f"unknown placeholder {{{min(unknown)}}} in {template}")
     return fields
-

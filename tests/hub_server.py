@@ -163,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(self.broken.status, self.broken.body)
         elif self.host == "cdn":
             self._blob(path)
+        elif match := re.fullmatch(r"/api/models/(.+?)/tree/([0-9a-f]{40})", path):
+            self._tree(match[1], match[2])
         elif match := re.fullmatch(r"/api/models/(.+?)(?:/revision/(.+))?", path):
             self._info(match[1], match[2] or "main")
         elif match := re.fullmatch(r"/(.+?)/resolve/(refs/[^/]+/[^/]+|[^/]+)/(.+)", path):
@@ -214,6 +216,18 @@ class _Handler(BaseHTTPRequestHandler):
         if repo.pipeline_tag:
             body["pipeline_tag"] = repo.pipeline_tag
         self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+    def _tree(self, ref: str, commit: str) -> None:
+        repo = self._repo(ref)
+        if repo is None:
+            return
+        rows = []
+        for path, data in repo.files[commit].items():
+            row: dict[str, Any] = {"type": "file", "oid": _sha1(data), "size": len(data), "path": path}
+            if path.endswith(_LARGE):
+                row["lfs"] = {"oid": _sha256(data), "size": len(data), "pointerSize": 134}
+            rows.append(row)
+        self._send(200, json.dumps(rows).encode(), {"Content-Type": "application/json"})
 
     def _resolve(self, ref: str, revision: str, path: str) -> None:
         repo = self._repo(ref)

@@ -118,13 +118,17 @@ def _from_url(url: str) -> Address:
         )
     if parts and parts[0] == "models":
         parts = parts[1:]
-    cut = next((i for i, part in enumerate(parts) if i and part in _VIEWS), len(parts))
+    cut = next((i for i in range(1, len(parts)) if _is_view(parts, i)), len(parts))
     identifier = _checked_id([unquote(part) for part in parts[:cut]], url)
     view, rest = parts[cut : cut + 1], parts[cut + 1 :]
     if not view or not rest or view[0] == "discussions":
         return Address(kind="hub", ref=identifier)
     length = 3 if rest[0] == "refs" else 1
     return Address(kind="hub", ref=identifier, revision=unquote("/".join(rest[:length])))
+
+
+def _is_view(parts: list[str], index: int) -> bool:
+    return parts[index] in _VIEWS and (index == 2 or len(parts) > index + 1)
 
 
 def _checked_id(parts: list[str], url: str) -> str:

@@ -86,7 +86,7 @@ class WeightPlan(Record, frozen=True, kw_only=True):
         head: whether the classification head is the source's own (``copied``), the source's own with
             its classes in another order (``permuted``) or new (``re-initialised``: then the features
             in front of it are compared, not the logits).
-        source_head, target_head: module names of the heads; source_head is empty for a headless source.
+        source_head, target_head: module names of the heads; empty where the rules know none.
         key_prefix: what the checkpoint's loader strips from every key (``model.``).
         tao_model: tag in the checkpoint that tells the loader which prefix to strip.
     """

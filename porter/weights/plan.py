@@ -83,7 +83,7 @@ def plan_weights(
         ledger=Ledger(rows=draft.sorted_rows()),
         operations=draft.sorted_operations(),
         head=head_fate,
-        source_head=rules.head.source_module if rules.head and _has_head(draft, rules) else "",
+        source_head=rules.head.source_module if rules.head else "",
         target_head=rules.head.target_module if rules.head else "",
         key_prefix=key_prefix,
         tao_model=tao_model,

@@ -1,0 +1,111 @@
+"""Compares the TAO module, loaded from a checkpoint, with its exported ONNX file.
+
+Request: ``porter.records.weights.OnnxParityRequest``; answer: ``OnnxParityAnswer``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Run both at every batch size and look at the graph's inputs and outputs."""
+    import onnxruntime
+    import torch
+
+    from porter.weights.kernel.compare import Difference, seeded_images, top1_agreement
+    from porter.weights.kernel.models import load_tao
+    from porter.weights.kernel.serve import ProbeError
+
+    torch.set_grad_enabled(False)
+    try:
+        session = onnxruntime.InferenceSession(request["onnx"], providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exception classes are not public
+        raise ProbeError(
+            f"ONNX Runtime does not load {Path(request['onnx']).name}",
+            why=str(error).splitlines()[0],
+            next_step="read the export's log",
+        ) from error
+    inputs, outputs = _described(session.get_inputs()), _described(session.get_outputs())
+    problems = _problems(request, inputs, outputs)
+    module = load_tao(request["target"], Path(request["work"]), request["checkpoint"])
+    parities, wanted, got = [], [], []
+    for batch in request["batches"]:
+        size = (request["channels"], *request["image_size"])
+        images = seeded_images(batch, size, request["seed"], label=f"batch {batch}")
+        expected = module(images)
+        difference = Difference()
+        try:
+            results = session.run(None, {inputs[0]["name"]: images.numpy()})
+        except Exception as error:
+            problems.append(f"batch {batch} does not run: {str(error).splitlines()[0]}")
+            difference.add(expected, expected.new_empty(0))
+        else:
+            result = torch.from_numpy(results[0])
+            difference.add_each(expected, result)
+            if result.shape == expected.shape:
+                wanted.append(expected)
+                got.append(result)
+        parities.append(
+            {
+                **difference.parity("tao -> onnx", outputs[0]["name"], request["tolerance"]),
+                "inputs": batch,
+                "batches": [batch],
+                "way": "load_from_checkpoint",
+                "attention": "as built",
+            }
+        )
+    return {
+        "parities": parities,
+        "inputs": inputs,
+        "outputs": outputs,
+        "problems": problems,
+        "agreement": top1_agreement(wanted, got) if wanted else 0.0,
+        "runtime": f"onnxruntime {onnxruntime.__version__}",
+    }
+
+
+def _described(values: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": value.name,
+            "shape": [size if isinstance(size, int) else str(size or "?") for size in value.shape],
+            "dtype": value.type,
+        }
+        for value in values
+    ]
+
+
+def _problems(
+    request: dict[str, Any], inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]
+) -> list[str]:
+    problems = []
+    for side, found, wanted in (
+        ("inputs", inputs, request["input_names"]),
+        ("outputs", outputs, request["output_names"]),
+    ):
+        names = [each["name"] for each in found]
+        if names != list(wanted):
+            problems.append(f"{side} are {', '.join(names)}, not {', '.join(wanted)}")
+        for each in found:
+            if not each["shape"] or isinstance(each["shape"][0], int):
+                problems.append(f"the batch axis of {each['name']} is fixed")
+            problems += [
+                f"axis {axis} of {each['name']} is dynamic"
+                for axis, size in enumerate(each["shape"])
+                if axis and not isinstance(size, int)
+            ]
+    wanted_shape = [request["channels"], *request["image_size"]]
+    if inputs[0]["shape"][1:] != wanted_shape:
+        problems.append(f"{inputs[0]['name']} takes {inputs[0]['shape'][1:]}, not {wanted_shape}")
+    return problems
+
+
+if __name__ == "__main__":
+    from porter.weights.kernel.serve import serve
+
+    sys.exit(serve(run))

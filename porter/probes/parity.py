@@ -1,0 +1,140 @@
+"""Measures how far the TAO module is from the Hugging Face model, after TAO's own loaders.
+
+Request: ``porter.records.weights.ParityRequest``; answer: ``ParityAnswer``.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
+
+if TYPE_CHECKING:
+    from porter.weights.kernel.models import Observed, Outputs
+
+FACTOR = 1.5
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Compare the real weights, then a perturbed copy."""
+    import torch
+
+    from porter.weights.kernel.compare import seeded_images
+    from porter.weights.kernel.forms import perturbed_copy
+
+    torch.set_grad_enabled(False)
+    images = seeded_images(request["inputs"], (request["channels"], *request["image_size"]), request["seed"])
+    answer: dict[str, list[Any]] = {"parities": [], "identities": [], "controls": [], "notes": []}
+    _compare(request, "real", Path(request["folder"]), request["plan"], request["checkpoint"], images, answer)
+    folder, work = Path(request["folder"]), Path(request["work"])
+    with perturbed_copy(folder, request["plan"], work, request["seed"]) as shaken:
+        _compare(request, "perturbed", *shaken, images, answer)
+    answer["notes"] = sorted(set(answer["notes"]))
+    return answer
+
+
+def _compare(
+    request: dict[str, Any],
+    weights: str,
+    folder: Path,
+    plan: dict[str, Any],
+    checkpoint: str,
+    images: Any,
+    answer: dict[str, list[Any]],
+) -> None:
+    from porter.weights.kernel.compare import different_tensors
+    from porter.weights.kernel.files import ModelFolder
+    from porter.weights.kernel.forms import reference_outputs
+    from porter.weights.kernel.models import Observed, restore_attention, tao_by, use_eager_attention
+    from porter.weights.kernel.operations import Anonymous, execute_all
+
+    reference, notes = reference_outputs(folder, plan, images)
+    answer["notes"] += notes
+    work = Path(request["work"])
+    for way in request["ways"]:
+        module = tao_by(way, request["target"], work, checkpoint)
+        expected = execute_all(plan["operations"], ModelFolder(folder), Anonymous())
+        checked, different, uncovered = different_tensors(expected, module.state_dict())
+        answer["identities"].append(
+            {
+                "weights": weights,
+                "way": way,
+                "checked": checked,
+                "different": different,
+                "uncovered": uncovered,
+            }
+        )
+        observed = Observed(module, plan["target_head"])
+        if way == request["ways"][0]:
+            answer["parities"] += _measure(request, reference, observed(images), weights, way, "as built")
+        before = use_eager_attention(module)
+        answer["parities"] += _measure(request, reference, observed(images), weights, way, "eager")
+        if weights == "perturbed" and way == request["ways"][-1]:
+            answer["controls"] = _controls(request, plan, reference, observed, images[:1])
+        restore_attention(before)
+
+
+def _measure(
+    request: dict[str, Any], reference: Outputs, candidate: Outputs, weights: str, way: str, attention: str
+) -> list[dict[str, Any]]:
+    from porter.weights.kernel.compare import Difference
+
+    parities = []
+    for name, wanted in reference.items():
+        difference = Difference()
+        difference.add_each(wanted, candidate[name])
+        parities.append(
+            difference.parity(
+                "hf -> tao",
+                name,
+                request["tolerance"],
+                weights=weights,
+                way=way,
+                attention=attention,
+            )
+        )
+    return parities
+
+
+def _controls(
+    request: dict[str, Any], plan: dict[str, Any], reference: Outputs, observed: Observed, images: Any
+) -> list[dict[str, Any]]:
+    """Scale one tensor of several roles and look whether parity fails."""
+    from porter.weights.kernel.compare import Difference
+
+    state = observed.module.state_dict()
+    roles: dict[str, list[str]] = {}
+    for name, tensor in state.items():
+        unseen = plan["head"] == "re-initialised" and name.startswith(f"{plan['target_head']}.")
+        if tensor.is_floating_point() and not unseen:
+            roles.setdefault(re.sub(r"\d+", "{i}", name), []).append(name)
+    chance = random.Random(request["seed"])  # noqa: S311 - a choice of samples, no secret
+    chosen = sorted(roles)
+    if request["controls"]:
+        chosen = chance.sample(chosen, min(request["controls"], len(chosen)))
+    checks = []
+    for role in chosen:
+        name = chance.choice(roles[role])
+        tensor = state[name]
+        kept = tensor.clone()
+        tensor.mul_(FACTOR)
+        result = observed(images)
+        tensor.copy_(kept)
+        worst = 0.0
+        for output, wanted in reference.items():
+            difference = Difference()
+            difference.add(wanted[: len(images)], result[output])
+            worst = max(worst, difference.relative)
+        caught = worst > request["tolerance"]
+        checks.append({"tensor": name, "factor": FACTOR, "relative": worst, "caught": caught})
+    return checks
+
+
+if __name__ == "__main__":
+    from porter.weights.kernel.serve import serve
+
+    sys.exit(serve(run))

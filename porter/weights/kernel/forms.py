@@ -1,0 +1,65 @@
+"""What parity and swap share: the perturbed copy, and the reference's outputs."""
+
+from __future__ import annotations
+
+import shutil
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from porter.weights.kernel.checkpoint import checkpoint, lightning_version, save
+from porter.weights.kernel.files import ModelFolder
+from porter.weights.kernel.models import Observed, Outputs, compared_outputs, copy_config, load_hf
+from porter.weights.kernel.operations import Anonymous, Scratch, execute, execute_all
+from porter.weights.kernel.perturb import PERTURBED, write_perturbed
+
+Plan = dict[str, Any]
+"""A ``porter.records.weights.WeightPlan`` as plain JSON."""
+
+
+@contextmanager
+def perturbed_copy(folder: Path, plan: Plan, work: Path, seed: int) -> Iterator[tuple[Path, Plan, str]]:
+    """Shake every tensor that the plan reads and convert the result by the same plan.
+
+    Yields:
+        the new model folder, the plan with its files, and the new checkpoint; all are removed afterwards.
+    """
+    root = work / "perturbed"
+    shutil.rmtree(root, ignore_errors=True)
+    try:
+        table = {part["name"]: part for step in plan["operations"] for part in step["sources"]}
+        shaken = root / "model"
+        copy_config(folder, shaken)
+        write_perturbed(folder, list(table.values()), shaken, seed)
+        steps = [
+            {**step, "sources": [{**part, "file": PERTURBED} for part in step["sources"]]}
+            for step in plan["operations"]
+        ]
+        moved = {**plan, "operations": steps}
+        path = root / "perturbed.pth"
+        state = OrderedDict(execute_all(steps, ModelFolder(shaken), Scratch(root)))
+        save(checkpoint(state, moved, lightning_version()), path)
+        del state
+        yield shaken, moved, str(path)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def reference_outputs(folder: Path, plan: Plan, images: torch.Tensor) -> tuple[Outputs, list[str]]:
+    """Return the Hugging Face outputs that TAO's must equal, and notes on how they were made."""
+    notes = []
+    replaced = {}
+    for step in plan["operations"]:
+        if step["op"] == "interpolate":
+            name = step["sources"][0]["name"]
+            replaced[name] = execute(step, ModelFolder(folder), Anonymous())
+            notes.append(f"the reference was given the resampled {name}, made by the plan's own operation")
+    model = load_hf(folder, plan, replaced)
+    outputs = Observed(model, plan["source_head"])(images)
+    if plan["head"] == "re-initialised":
+        notes.append("the head is new: what it is given is compared, not the logits")
+    return compared_outputs(plan, outputs), notes

@@ -1,0 +1,208 @@
+"""The two forms of the model: the Hugging Face one, and TAO's after TAO's own loaders."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from porter.weights.kernel.serve import ProbeError
+
+Outputs = dict[str, torch.Tensor]
+
+
+def import_name(path: str) -> Any:
+    """Return the object that ``module:name`` names.
+
+    Raises:
+        ProbeError: the module or the name is not there.
+    """
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ProbeError(
+            f"{path} cannot be imported from the staged package",
+            why=f"{type(error).__name__}: {error}",
+            next_step="check the generated module and the environment's packages",
+        ) from error
+
+
+def enter_package(target: Mapping[str, Any]) -> None:
+    """Put the staged package first on ``sys.path``."""
+    root = str(Path(target["package_root"]))
+    if root not in sys.path:
+        sys.path.insert(0, root)
+
+
+def experiment(target: Mapping[str, Any], overrides: Mapping[str, Any], work: Path) -> Any:
+    """Return the experiment config: the schema's defaults, the spec, the request's overrides, *overrides*.
+
+    Where the target names classes, ``dataset.root_dir`` becomes a folder in *work* with ``classes.txt``.
+
+    Raises:
+        ProbeError: the config class cannot be imported, or the spec does not fit it.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    enter_package(target)
+    schema = import_name(target["config"])
+    values = {"results_dir": str(work / "results"), **target["overrides"]}
+    if target["classes"]:
+        root = work / "dataset"
+        root.mkdir(parents=True, exist_ok=True)
+        (root / "classes.txt").write_text(
+            "".join(f"{name}\n" for name in target["classes"]), encoding="utf-8"
+        )
+        values["dataset.root_dir"] = str(root)
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.load(target["spec"]))
+        for key, value in {**values, **overrides}.items():
+            OmegaConf.update(config, key, value, merge=True)
+    except OmegaConfBaseException as error:
+        raise ProbeError(
+            f"{Path(target['spec']).name} does not fit the schema {target['config']}",
+            why=str(error).splitlines()[0],
+            next_step="compare the spec with the config dataclasses",
+        ) from error
+    return config
+
+
+def build_tao(target: Mapping[str, Any], work: Path, checkpoint: str | None = None) -> torch.nn.Module:
+    """Return the TAO module in eval mode, given *checkpoint* as its ``pretrained_backbone_path``."""
+    overrides = {"model.backbone.pretrained_backbone_path": checkpoint}
+    config = experiment(target, overrides, work)
+    module: torch.nn.Module = import_name(target["builder"])(config, export=False)
+    return module.eval()
+
+
+def load_tao(target: Mapping[str, Any], work: Path, checkpoint: str) -> torch.nn.Module:
+    """Return the TAO module in eval mode, loaded by Lightning as evaluate, inference and export do.
+
+    Raises:
+        ProbeError: the request names no Lightning module.
+    """
+    if not target["pl_module"]:
+        raise ProbeError("load_from_checkpoint needs the Lightning module", next_step="name pl_module")
+    # The loader must not find the weights by the other way first.
+    config = experiment(target, {"model.backbone.pretrained_backbone_path": None}, work)
+    kind = import_name(target["pl_module"])
+    lightning = kind.load_from_checkpoint(checkpoint, map_location="cpu", experiment_spec=config)
+    module: torch.nn.Module = lightning.model
+    return module.eval()
+
+
+def tao_by(way: str, target: Mapping[str, Any], work: Path, checkpoint: str) -> torch.nn.Module:
+    """Return the TAO module loaded by *way* (``pretrained_backbone_path`` or ``load_from_checkpoint``)."""
+    loader: Callable[..., torch.nn.Module] = build_tao if way == "pretrained_backbone_path" else load_tao
+    return loader(target, work, checkpoint)
+
+
+def load_hf(folder: Path, plan: Mapping[str, Any], replaced: Mapping[str, torch.Tensor]) -> torch.nn.Module:
+    """Return the Hugging Face classifier: float32, eager attention, eval mode.
+
+    Args:
+        folder: config and safetensors files; nothing else of it is read.
+        plan: the weight plan; a source without a head gets a random one, which nobody compares.
+        replaced: tensors by state-dict name that stand in place of the folder's own: a position
+            embedding that was resampled, on both sides by the plan's operation.
+
+    Raises:
+        ProbeError: transformers could not load it whole.
+    """
+    from transformers import AutoConfig, AutoModelForImageClassification
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    for step in plan["operations"]:
+        if step["op"] == "interpolate":
+            patch = config.patch_size
+            rows, columns = step["target_grid"]
+            config.image_size = rows * patch if rows == columns else [rows * patch, columns * patch]
+    model, report = AutoModelForImageClassification.from_pretrained(
+        folder,
+        config=config,
+        local_files_only=True,
+        use_safetensors=True,
+        torch_dtype=torch.float32,
+        attn_implementation="eager",
+        output_loading_info=True,
+        ignore_mismatched_sizes=bool(replaced),
+    )
+    state = model.state_dict()
+    with torch.no_grad():
+        for name, tensor in replaced.items():
+            own = name if name in state else next(each for each in state if each.endswith(f".{name}"))
+            state[own].copy_(tensor)
+    new_head = f"{plan['source_head']}." if plan["head"] == "re-initialised" else None
+    missing = [name for name in report["missing_keys"] if not new_head or not name.startswith(new_head)]
+    if missing:
+        raise ProbeError(
+            "transformers did not find all tensors of the model in its files",
+            why=f"missing: {', '.join(sorted(missing)[:5])}",
+            next_step="save the model again with save_pretrained",
+        )
+    loaded: torch.nn.Module = model.eval()
+    return loaded
+
+
+def copy_config(folder: Path, target: Path) -> None:
+    """Copy the small JSON files of a model folder: what transformers needs beside the weights."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix == ".json" and not path.name.endswith(".index.json"):
+            shutil.copyfile(path, target / path.name)
+
+
+def use_eager_attention(module: torch.nn.Module) -> dict[torch.nn.Module, bool]:
+    """Switch timm's fused attention off, as both sides must compute alike; return what stood there."""
+    before = {each: bool(each.fused_attn) for each in module.modules() if hasattr(each, "fused_attn")}
+    for each in before:
+        each.fused_attn = False
+    return before
+
+
+def restore_attention(before: Mapping[torch.nn.Module, bool]) -> None:
+    """Undo :func:`use_eager_attention`."""
+    for each, fused in before.items():
+        each.fused_attn = fused
+
+
+class Observed:
+    """A model with its outputs named: ``logits``, and ``features`` (what its head is given)."""
+
+    def __init__(self, module: torch.nn.Module, head: str) -> None:
+        self.module = module
+        self._features: list[torch.Tensor] = []
+        module.get_submodule(head).register_forward_pre_hook(self._note)
+
+    def __call__(self, images: torch.Tensor) -> Outputs:
+        """Run the images (N, C, H, W) one by one, so that batching cannot blur the comparison."""
+        logits, features = [], []
+        with torch.no_grad():
+            for image in images.split(1):
+                self._features.clear()
+                result = self.module(image)
+                logits.append(result if isinstance(result, torch.Tensor) else result.logits)
+                features.append(self._features[-1])
+        return {"logits": torch.cat(logits), "features": torch.cat(features)}
+
+    def _note(self, module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        self._features.append(given[0].detach().clone())
+
+
+def compared_outputs(plan: Mapping[str, Any], reference: Outputs) -> Outputs:
+    """Return the reference's outputs that the TAO module must equal, its classes in the TAO order."""
+    if plan["head"] == "re-initialised":
+        return {"features": reference["features"]}
+    outputs = copy.copy(reference)
+    order = next((each["index"] for each in plan["operations"] if each["op"] == "select"), None)
+    if order:
+        outputs["logits"] = reference["logits"][:, list(order)]
+    return outputs

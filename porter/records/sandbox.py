@@ -64,12 +64,48 @@ class RunSpec(Record, frozen=True, kw_only=True):
     limits: Limits = Limits()
 
 
+class HostFacts(Record, frozen=True, kw_only=True):
+    """What this machine offers the host sandbox, for one run.
+
+    Attributes:
+        uid: the caller's user.
+        droppable: whether a run of root may become another user: everything that it needs can be reached
+            by others. Always true inside bubblewrap, which shows nothing else.
+        cpus: processors that this process may use.
+        memory_bytes: memory of the machine.
+        tasks: processes and threads that the run's user has already.
+        hard_limits: the caller's own hard limits by prlimit name, where it has any.
+        tools: absolute path by name (``env``, ``bwrap``, ``prlimit``, ``setpriv``, ``unshare``, ``choom``).
+        bwrap: options that the installed bubblewrap knows; empty where it is absent or does not work.
+        unshare: options with which ``unshare`` works here; only looked for where bubblewrap does not.
+        folders, links: what an isolated run sees of the system, read-only (``/usr``), and its top-level
+            symbolic links with their targets.
+        etc: the few files of its ``/etc``: path on the host by path inside.
+        problem: why bubblewrap is not used, in its own words.
+    """
+
+    uid: int
+    droppable: bool = True
+    cpus: int = 1
+    memory_bytes: int
+    tasks: int = 0
+    hard_limits: dict[str, int] = {}
+    tools: dict[str, str]
+    bwrap: tuple[str, ...] = ()
+    unshare: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    links: dict[str, str] = {}
+    etc: dict[str, str] = {}
+    problem: str = ""
+
+
 class RunResult(Record, frozen=True, kw_only=True):
     """What a run left behind.
 
     Attributes:
         exit_code: the command's own exit code; negative numbers are signals.
-        ended: ``exited``, or which limit ended it.
+        ended: ``exited``, or which limit ended it: the time, or another that porter watches.
+        reason: what porter ended it for; empty where it ended by itself.
         seconds: wall time.
         command: what was executed, quoted for a shell; running it by hand repeats the run.
         log: file with its standard output and error.
@@ -77,6 +113,7 @@ class RunResult(Record, frozen=True, kw_only=True):
 
     exit_code: int
     ended: Literal["exited", "timeout", "killed"]
+    reason: str = ""
     seconds: float
     command: str
     log: str

@@ -1,0 +1,5 @@
+"""Archives and streams."""
+
+from eff.core.archive import Archive
+
+__all__ = ["Archive"]

@@ -1,0 +1,220 @@
+"""Running one command to its end: log, lines, time and memory, and no process left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from porter.records.base import Record
+from porter.records.sandbox import Limits
+
+_POLL = 0.1
+_MEMORY_POLL = 0.5
+_LOG_BYTES = 64 * 2**20
+_LINE_CHARACTERS = 2000
+
+_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Ended(Record, frozen=True, kw_only=True):
+    """How a process ended; a negative *code* is the signal that ended it."""
+
+    code: int
+    how: Literal["exited", "timeout", "killed"]
+    reason: str
+    seconds: float
+
+
+def execute(
+    argv: Sequence[str], log: Path, limits: Limits, on_line: Callable[[str], None] | None = None
+) -> Ended:
+    """Run a command, with nothing of the caller's environment, until it ends or a limit ends it.
+
+    When this returns or raises, nothing is left of the process group, and where the command made a process
+    namespace, nothing of that.
+
+    Args:
+        argv: the command; its first word is absolute.
+        log: file that gets standard output and error, up to 64 MiB.
+        limits: of these the time and the memory of the whole tree of processes are watched here.
+        on_line: told each line, without control characters.
+    """
+    started = time.monotonic()
+    lines = _Lines(on_line)
+    with log.open("wb") as sink, _group(argv) as process:
+        assert process.stdout is not None
+        how, reason = _follow(process, _Capped(sink), lines, limits, started)
+        if reason:
+            sink.write(f"\nporter ended this run: {reason}\n".encode())
+    lines.close()
+    return Ended(code=process.returncode, how=how, reason=reason, seconds=time.monotonic() - started)
+
+
+def printable(text: str) -> str:
+    """Return *text* without anything that a terminal would act on."""
+    return _CONTROL.sub("", _ESCAPES.sub("", text))
+
+
+def tree_memory(root: int) -> int:
+    """Return the memory in bytes of a process and all its descendants; shared pages count once."""
+    return sum(_memory(pid) for pid in _tree(root))
+
+
+@contextlib.contextmanager
+def _group(argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={},
+        cwd="/",
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        # Not reaped yet, so that neither number can belong to somebody else by now.
+        for pid in _tree(process.pid):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _follow(
+    process: subprocess.Popen[bytes], sink: _Capped, lines: _Lines, limits: Limits, started: float
+) -> tuple[Literal["exited", "timeout", "killed"], str]:
+    assert process.stdout is not None
+    descriptor = process.stdout.fileno()
+    os.set_blocking(descriptor, False)
+    weighed = started
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while True:
+            over = _exited(process.pid)
+            for data in _available(selector, descriptor, wait=0 if over else _POLL):
+                sink.write(data)
+                lines.feed(data)
+            now = time.monotonic()
+            if over:
+                return "exited", ""
+            if now - started > limits.seconds:
+                return "timeout", f"it ran longer than {limits.seconds} s"
+            if now - weighed >= _MEMORY_POLL:
+                weighed = now
+                used = tree_memory(process.pid)
+                if used > limits.memory_bytes:
+                    return "killed", (
+                        f"it used {used / 2**30:.1f} GiB of memory; the limit is "
+                        f"{limits.memory_bytes / 2**30:.1f} GiB"
+                    )
+
+
+def _exited(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _available(selector: selectors.BaseSelector, descriptor: int, *, wait: float) -> Iterator[bytes]:
+    """Yield what can be read now, at most 16 MiB, so that a flood cannot hold up the checks."""
+    if not selector.get_map():
+        time.sleep(wait)
+        return
+    if not selector.select(wait):
+        return
+    for _ in range(256):
+        try:
+            data = os.read(descriptor, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            selector.unregister(descriptor)
+            return
+        yield data
+
+
+class _Capped:
+    """A log that stops growing, so that a run cannot fill the disk by printing."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink = sink
+        self._left = _LOG_BYTES
+
+    def write(self, data: bytes) -> None:
+        if self._left <= 0:
+            return
+        self._sink.write(data[: self._left])
+        self._sink.flush()
+        self._left -= len(data)
+        if self._left <= 0:
+            self._sink.write(b"\nporter leaves out the rest of this output\n")
+
+
+class _Lines:
+    """Splits output into lines; a carriage return ends one too, as progress bars use it."""
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self._on_line = on_line
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        if self._on_line is None:
+            return
+        *whole, self._rest = re.split(rb"[\r\n]+", self._rest + data)
+        # A line without end is cut, or it would be kept in memory.
+        if len(self._rest) > 4 * _LINE_CHARACTERS:
+            whole.append(self._rest)
+            self._rest = b""
+        for line in whole:
+            self._emit(line)
+
+    def close(self) -> None:
+        self._emit(self._rest)
+
+    def _emit(self, line: bytes) -> None:
+        text = printable(line.decode(errors="replace"))[:_LINE_CHARACTERS].rstrip()
+        if text and self._on_line is not None:
+            self._on_line(text)
+
+
+def _tree(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                # The name in the second field may hold spaces and parentheses.
+                parent = int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(folder.name))
+    found, waiting = [], [root]
+    while waiting:
+        pid = waiting.pop()
+        found.append(pid)
+        waiting += children.get(pid, [])
+    return found
+
+
+def _memory(pid: int) -> int:
+    for file, names in (("smaps_rollup", ("Pss:",)), ("status", ("RssAnon:", "RssShmem:"))):
+        try:
+            fields = {
+                words[0]: int(words[1])
+                for line in Path(f"/proc/{pid}/{file}").read_text(errors="replace").splitlines()
+                if len(words := line.split()) > 1 and words[0] in names
+            }
+        except OSError:
+            continue
+        if fields:
+            return 1024 * sum(fields.values())
+    return 0

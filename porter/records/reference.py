@@ -42,7 +42,7 @@ class SourceFile(Record, frozen=True, kw_only=True):
 
 
 class MethodFacts(Record, frozen=True, kw_only=True):
-    """A method or function: parameter names in order, and which have defaults."""
+    """A method or function: parameter names in order without ``self``, and which have defaults."""
 
     name: str
     parameters: tuple[str, ...]
@@ -52,9 +52,10 @@ class MethodFacts(Record, frozen=True, kw_only=True):
 
 
 class ClassFacts(Record, frozen=True, kw_only=True):
-    """A class as its source states it.
+    """A class as its source states it; methods and attributes of its bases are not among them.
 
     Attributes:
+        bases: import paths.
         attributes: names assigned on ``self`` anywhere in the class.
     """
 
@@ -74,6 +75,7 @@ class ConfigField(Record, frozen=True, kw_only=True):
         default_value: the metadata's ``default_value``; equals value where not given.
         options: metadata ``valid_options``, split.
         metadata: the helper's further literal keyword arguments (``valid_min``, ``automl_enabled``).
+        arguments: what a nested class is built with, where it is more than its own defaults.
     """
 
     name: str
@@ -84,6 +86,7 @@ class ConfigField(Record, frozen=True, kw_only=True):
     options: tuple[str, ...] = ()
     description: str = ""
     metadata: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
 
 
 class ConfigClass(Record, frozen=True, kw_only=True):
@@ -109,15 +112,18 @@ class BackboneEntry(Record, frozen=True, kw_only=True):
     """A name in the backbone registry.
 
     Attributes:
-        arguments: literal keyword arguments that the factory passes on.
-        accepts_kwargs: whether further keyword arguments reach the class.
-        target: class that the factory builds.
+        arguments: literal keyword arguments that the factory passes on; sequences as lists.
+        expressions: its other arguments, as the source spells them; positional ones as ``*0``.
+        accepts_kwargs: whether further keyword arguments reach the class. One that the factory
+            passes itself is not welcome again: Python refuses it.
+        target: import path of the class that the factory builds.
     """
 
     name: str
     module: str
     target: str
     arguments: dict[str, Any] = {}
+    expressions: dict[str, str] = {}
     accepts_kwargs: bool = False
 
 
@@ -127,9 +133,11 @@ class Reference(Record, frozen=True, kw_only=True):
     Attributes:
         name: network name, such as ``classification_pyt``.
         package: import path of the network; config_package likewise for its schema.
+        symbols: import path of what generated code uses beside the classes, by its role.
         hooks: methods of the PL module that generated code overrides, present in this clone.
         checkpoint_filename, tao_model: conventions of its checkpoints.
-        tags: names that its checkpoint adapter knows, with the prefix that each strips.
+        tags: names that its checkpoint adapter knows, with the prefix that each strips; a tag for
+            one model type only reads ``tag:type``.
         header: licence header lines of a neighbouring file, year left as ``{year}``.
     """
 
@@ -142,6 +150,7 @@ class Reference(Record, frozen=True, kw_only=True):
     pl_module: ClassFacts
     data_module: ClassFacts
     dataset: ClassFacts
+    symbols: dict[str, str] = {}
     hooks: tuple[str, ...]
     config: tuple[ConfigClass, ...]
     scripts: tuple[HydraRunner, ...]

@@ -1,0 +1,158 @@
+"""What porter knows of a TAO network before it reads a clone: the data in ``references/networks``."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from porter.errors import UsageError
+from porter.records.base import Record, Task
+from porter.records.reference import Layout
+from porter.resources import tree
+
+_CONFIGS: dict[Layout, dict[str, str]] = {
+    "core": {"config": "nvidia_tao_core.config", "deploy_config": "nvidia_tao_core.config"},
+    "in-repo": {"config": "nvidia_tao_pytorch.config", "deploy_config": "nvidia_tao_deploy.config"},
+}
+
+
+class InputFacts(Record, frozen=True, kw_only=True):
+    """What the network's own data pipeline always feeds a model."""
+
+    channels: int = 3
+    square: bool = False
+
+
+class NetworkFile(Record, frozen=True, kw_only=True):
+    """One file of the network; a port needs it unless it is optional."""
+
+    role: str
+    path: str
+    optional: bool = False
+
+
+class NetworkClasses(Record, frozen=True, kw_only=True):
+    """The classes that generated code subclasses, as ``package.module:Name``."""
+
+    pl_module: str
+    data_module: str
+    dataset: str
+
+
+class ConfigPlace(Record, frozen=True, kw_only=True):
+    """The top config class, and the module of the field helpers."""
+
+    experiment: str
+    types: str
+
+
+class HookNames(Record, frozen=True, kw_only=True):
+    """Methods of the Lightning module that generated code overrides."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+class CheckpointPlace(Record, frozen=True, kw_only=True):
+    """Where the Lightning module states its checkpoint conventions.
+
+    Attributes:
+        adapter: key in the network's symbols.
+    """
+
+    filename: str
+    tag_method: str
+    tag_key: str
+    adapter: str
+
+
+class OnnxPlace(Record, frozen=True, kw_only=True):
+    """The export script and its variables with the names of inputs and outputs."""
+
+    script: str
+    inputs: str
+    outputs: str
+
+
+class ImagesPlace(Record, frozen=True, kw_only=True):
+    """The method of the dataset whose parameter defaults to the image suffixes."""
+
+    method: str
+    parameter: str
+
+
+class BackbonesPlace(Record, frozen=True, kw_only=True):
+    """The package whose modules register backbones, and the registry."""
+
+    package: str
+    registry: str
+
+
+class Network(Record, frozen=True, kw_only=True):
+    """A TAO network that a port can follow; see ``references/networks/classification_pyt.toml``."""
+
+    name: str
+    task: Task
+    package: str
+    config_package: str
+    input: InputFacts
+    files: tuple[NetworkFile, ...]
+    classes: NetworkClasses
+    symbols: dict[str, str]
+    config: ConfigPlace
+    hooks: HookNames
+    checkpoint: CheckpointPlace
+    onnx: OnnxPlace
+    images: ImagesPlace
+    backbones: BackbonesPlace
+
+
+@functools.cache
+def load_network(name: str, layout: Layout) -> Network:
+    """Return a network with its config paths filled in for *layout*.
+
+    Raises:
+        UsageError: porter has no data for a network of that name.
+    """
+    folder = tree("references") / "networks"
+    path = folder / f"{name}.toml"
+    if name not in network_names():
+        raise UsageError(
+            f"porter cannot follow a TAO network named {name!r}.",
+            why=f"it knows {', '.join(network_names())}",
+            next_step="leave the reference to porter",
+        )
+    return msgspec.convert(_filled(msgspec.toml.decode(path.read_bytes()), layout), Network)
+
+
+@functools.cache
+def network_names() -> tuple[str, ...]:
+    """Return the networks that porter can follow, sorted."""
+    return tuple(sorted(path.stem for path in (tree("references") / "networks").glob("*.toml")))
+
+
+def networks_for(task: Task, layout: Layout) -> tuple[Network, ...]:
+    """Return the networks that do *task*: the candidates of phase 2."""
+    every = (load_network(name, layout) for name in network_names())
+    return tuple(network for network in every if network.task == task)
+
+
+def config_root(layout: Layout) -> str:
+    """Return the package that holds the config packages of tao-pytorch's networks."""
+    return _CONFIGS[layout]["config"]
+
+
+def _filled(value: Any, layout: Layout) -> Any:
+    if isinstance(value, str):
+        is_file = PurePosixPath(value).suffix in {".py", ".yaml"}
+        for key, package in _CONFIGS[layout].items():
+            value = value.replace("{" + key + "}", package.replace(".", "/") if is_file else package)
+        return value
+    if isinstance(value, list):
+        return [_filled(item, layout) for item in value]
+    if isinstance(value, dict):
+        return {key: _filled(item, layout) for key, item in value.items()}
+    return value

@@ -116,6 +116,14 @@ class Journal:
                 return from_json(bytes(record.result), kind)
         raise LookupError(f"step {name!r} is not done")
 
+    def forget(self, first: int) -> None:
+        """Drop the records of phase *first* and of those after it, so that they run again."""
+        for folder in (self._workspace.phases, self._workspace.steps):
+            for path in folder.glob("*.json"):
+                number = re.match(r"\d+", path.name)
+                if number and int(number[0]) >= first:
+                    path.unlink()
+
     def phase(self, number: int) -> PhaseRecord | None:
         """Return the record of a phase; None where there is none that can be read."""
         return self._read(self._phase_file(number), PhaseRecord)[0]

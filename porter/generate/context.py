@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -62,7 +61,6 @@ class ClassificationContext(Record, frozen=True, kw_only=True):
     std: tuple[float, ...]
     resize: Resize | None
     schema: Schema
-    settings: dict[str, Any]
 
     def template_data(self) -> dict[str, Any]:
         """Return plain values for Jinja."""
@@ -105,7 +103,7 @@ def normalisation_of(processor: ProcessorFacts) -> Normalisation:
 
 
 def classification_context(
-    inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int, settings: Mapping[str, Any]
+    inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int
 ) -> ClassificationContext:
     """Return the template values of one port; pure.
 
@@ -114,7 +112,6 @@ def classification_context(
         choice: phase 2's result; its strategy must carry a backbone match.
         name: snake_case network name.
         year: year of the licence header.
-        settings: spec defaults to change, by dotted schema key, already of the schema's types.
     """
     match = choice.strategy.backbone
     if match is None or inspection.image_size is None or inspection.processor is None:
@@ -164,7 +161,6 @@ def classification_context(
         std=pixels.std,
         resize=resize_of(inspection.processor, img_size),
         schema=build_schema(reference, overrides),
-        settings=dict(settings),
     )
 
 

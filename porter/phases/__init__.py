@@ -1,1 +1,1 @@
-"""One thin module per phase."""
+"""One thin module per phase, and the list of those that this version has."""

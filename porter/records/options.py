@@ -14,6 +14,7 @@ class PortOptions(Record, frozen=True, kw_only=True):
         clones: path by repo, for those that were given.
         embedded: use the embedded kit instead of clones.
         settings: ``--set`` overrides of spec defaults, by dotted schema key.
+        year: year of the licence headers, kept so that a later render gives the same text.
     """
 
     source: str
@@ -26,3 +27,4 @@ class PortOptions(Record, frozen=True, kw_only=True):
     base: str = "main"
     data: str | None = None
     settings: dict[str, str] = {}
+    year: int = 0

@@ -1,0 +1,105 @@
+"""The command line: parse, call, show. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from porter import __version__
+from porter.cli_options import PORT, Given, with_options
+
+app = typer.Typer(
+    name="porter",
+    help="Port a Hugging Face computer-vision model into the NVIDIA TAO Toolkit, exactly and reviewably.",
+    epilog="Exit codes: 0 done, 1 a gate failed, 2 usage, 3 model rejected, 4 workspace or clone, "
+    "5 hub or network, 6 sandbox, 7 conflict with an edit, 8 locked, 9 dataset, 10 incomplete (--strict), "
+    "70 a bug in porter, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+WorkspaceArgument = Annotated[Path, typer.Argument(help="Folder of the port.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"porter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take options that belong to no command."""
+
+
+@app.command()
+@with_options(*PORT)
+def port(given: Given) -> None:
+    """Port a model: hub id, hub URL or local folder. Resumes where an earlier run stopped."""
+    from porter import commands
+
+    commands.port(given)
+
+
+@app.command()
+@with_options(*(name for name in PORT if name not in {"dry_run", "strict", "first", "last"}))
+def plan(given: Given) -> None:
+    """Show what `porter port` would write into the clones, without writing it there."""
+    from porter import commands
+
+    commands.port(given, dry_run=True)
+
+
+@app.command()
+@with_options("workspace", "first", "last", "yes", "strict", "json")
+def resume(given: Given) -> None:
+    """Go on with a port where it stopped."""
+    from porter import commands
+
+    commands.resume(given)
+
+
+@app.command()
+def status(workspace: WorkspaceArgument = Path(), as_json: Json = False) -> None:
+    """Show phases, gates and paths of a port."""
+    from porter import commands
+
+    commands.status(workspace, as_json=as_json)
+
+
+@app.command()
+@with_options("source", "task", "revision", "json")
+def inspect(given: Given) -> None:
+    """Show what a model is, from its config and tensor headers alone; loads no weights."""
+    from porter import commands
+
+    commands.inspect(given)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check what this machine has, and say how to get what is missing."""
+    from porter import commands
+
+    commands.doctor(as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line; end the process with porter's exit codes."""
+    from porter.exits import run
+
+    sys.exit(run(_invoke))
+
+
+def _invoke() -> Any:
+    return app(standalone_mode=False)

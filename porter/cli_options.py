@@ -1,0 +1,90 @@
+"""The options of `port` and its relatives, once, as data."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import typer
+
+Given = SimpleNamespace
+"""The options that a command was given, by name."""
+
+_TASKS = (
+    "image-classification, object-detection, semantic-segmentation, instance-segmentation, "
+    "panoptic-segmentation, zero-shot-object-detection or depth-estimation"
+)
+_REQUIRED = inspect.Parameter.empty
+
+
+def _option(kind: Any, default: Any, *names: str, text: str, metavar: str | None = None) -> tuple[Any, Any]:
+    return Annotated[kind, typer.Option(*names, help=text, metavar=metavar)], default
+
+
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "source": (
+        Annotated[str, typer.Argument(help="Hub id, hub URL or local folder of the model.")],
+        _REQUIRED,
+    ),
+    "name": _option(
+        str, "", "--name", text="Network name in TAO, snake_case. [asked; else from the model's name]"
+    ),
+    "task": _option(str | None, None, "--task", text=f"{_TASKS}. [read from the model]", metavar="TASK"),
+    "revision": _option(str | None, None, "--revision", text="Branch, tag or commit on the hub."),
+    "workspace": _option(
+        str, "", "--workspace", text="Folder of the port. [./porter-<model>]", metavar="DIR"
+    ),
+    "tao_pytorch": _option(str | None, None, "--tao-pytorch", text="Your clone of it.", metavar="PATH"),
+    "tao_deploy": _option(str | None, None, "--tao-deploy", text="Your clone of it.", metavar="PATH"),
+    "tao_core": _option(str | None, None, "--tao-core", text="Your clone of it.", metavar="PATH"),
+    "tao_dataservices": _option(
+        str | None, None, "--tao-dataservices", text="Your clone of it.", metavar="PATH"
+    ),
+    "embedded": _option(bool, False, "--embedded", text="Use porter's embedded kit instead of clones."),
+    "branch": _option(str, "", "--branch", text="Local branch to make. [feature/add-<name>]"),
+    "base": _option(str, "main", "--base", text="Branch, tag or commit that it starts from."),
+    "data": _option(str | None, None, "--data", text="Class-folder dataset for the gates.", metavar="PATH"),
+    "first": _option(int, 0, "--from", text="Run this phase and those after it again.", metavar="PHASE"),
+    "last": _option(int, 6, "--until", text="Stop after this phase.", metavar="PHASE"),
+    "settings": _option(
+        list[str] | None,
+        None,
+        "--set",
+        text="Default of the shipped spec, by schema key.",
+        metavar="KEY=VALUE",
+    ),
+    "dry_run": _option(bool, False, "--dry-run", text="Show what would be written into the clones."),
+    "yes": _option(bool, False, "--yes", text="Take every suggestion without asking."),
+    "strict": _option(bool, False, "--strict", text="Blocked or rehearsed gates count as failure."),
+    "json": _option(bool, False, "--json", text="Print one JSON document."),
+}
+
+PORT: tuple[str, ...] = tuple(_OPTIONS)
+
+
+def with_options(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None]]:
+    """Give a command the named options; it receives them as one namespace.
+
+    An option that the command does not take is in the namespace with its default.
+    """
+
+    def decorate(command: Callable[[Given], None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapper(**given: Any) -> None:
+            defaults = {name: default for name, (_, default) in _OPTIONS.items()}
+            command(Given(**{**defaults, **given}))
+
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters = [
+            inspect.Parameter(name, kind, default=_OPTIONS[name][1], annotation=_OPTIONS[name][0])
+            for name in names
+        ]
+        del wrapper.__wrapped__
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {name: _OPTIONS[name][0] for name in names}
+        return wrapper
+
+    return decorate

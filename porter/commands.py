@@ -1,0 +1,156 @@
+"""What the commands do, once their options are parsed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+from porter.cli_options import Given
+from porter.errors import GateFailedError, IncompleteError, PorterError, UsageError
+from porter.records.base import Task
+from porter.records.options import PortOptions
+from porter.ui import Ui
+from porter.workspace import Workspace
+
+
+def port(given: Given, *, dry_run: bool = False) -> None:
+    """Make or open the workspace and walk the phases."""
+    options = _options(given)
+    root = Path(given.workspace) if given.workspace else Path(f"porter-{_slug(given.source)}")
+    workspace = Workspace(root)
+    if workspace.options_file.exists():
+        options = _with_answers(options, workspace.load())
+    _walk(Workspace.create(root, options), given, dry_run=dry_run or given.dry_run)
+
+
+def resume(given: Given) -> None:
+    """Open the workspace and walk the phases."""
+    _walk(Workspace.open(Path(given.workspace or ".")), given, dry_run=False)
+
+
+def status(root: Path, *, as_json: bool) -> None:
+    """Show what is recorded; runs nothing."""
+    from porter.report import terminal
+
+    terminal.show_status(Workspace.open(root), as_json=as_json)
+
+
+def inspect(given: Given) -> None:
+    """Show a model's facts."""
+    from porter import hub, inspection
+    from porter.report import terminal
+
+    ui = Ui(quiet=True)
+
+    def ask(question: str, choices: Any) -> str:
+        return ui.ask(question, default="", choices=choices, option="--task TASK")
+
+    source = hub.resolve(given.source, revision=given.revision)
+    terminal.show_inspection(inspection.inspect(source, task=_task(given.task), ask=ask), as_json=given.json)
+
+
+def doctor(*, as_json: bool) -> None:
+    """Show the machine's checks; fail when one failed."""
+    from porter import doctor as checks
+    from porter.report import terminal
+
+    results = checks.checks()
+    terminal.show_gates(results, as_json=as_json)
+    worst = [result for result in results if result.state == "failed"]
+    if worst:
+        raise PorterError(worst[0].summary, why=worst[0].cause, next_step=worst[0].fix)
+
+
+def _walk(workspace: Workspace, given: Given, *, dry_run: bool) -> None:
+    from porter.engine import walk
+    from porter.phases.table import LAST, PHASES
+    from porter.report import terminal
+    from porter.session import PortSession
+
+    if not 0 <= given.first <= given.last:
+        raise UsageError(f"--from {given.first} --until {given.last} names no phases.")
+    ui = Ui(assume_yes=given.yes, quiet=given.json)
+    with workspace.lock():
+        session = PortSession(workspace, ui, dry_run=dry_run)
+        if given.first:
+            session.journal.forget(given.first)
+        try:
+            records = walk(PHASES, session, first=given.first, last=min(given.last, LAST), on_event=ui.event)
+        except GateFailedError:
+            terminal.show_summary(workspace, as_json=given.json)
+            raise
+        terminal.show_summary(workspace, as_json=given.json)
+    open_gates = [gate.gate for record in records for gate in record.gates if gate.state != "passed"]
+    if given.strict and open_gates:
+        raise IncompleteError(
+            f"The port is incomplete: {', '.join(open_gates)}.",
+            why="--strict counts blocked and rehearsed gates as failure",
+            next_step="porter status says how each is unblocked",
+        )
+
+
+def _options(given: Given) -> PortOptions:
+    clones = {
+        repo: str(Path(path).expanduser().absolute())
+        for repo, path in (
+            ("tao-pytorch", given.tao_pytorch),
+            ("tao-deploy", given.tao_deploy),
+            ("tao-core", given.tao_core),
+            ("tao-dataservices", given.tao_dataservices),
+        )
+        if path
+    }
+    if given.embedded and clones:
+        raise UsageError("--embedded and clones exclude each other.", next_step="leave out one of them")
+    local = Path(given.source).expanduser()
+    return PortOptions(
+        source=str(local.resolve()) if local.is_dir() else given.source,
+        name=given.name,
+        task=_task(given.task),
+        revision=given.revision,
+        clones=clones,
+        embedded=given.embedded,
+        branch=given.branch,
+        base=given.base,
+        data=str(Path(given.data).expanduser().absolute()) if given.data else None,
+        settings=_settings(given.settings or []),
+    )
+
+
+def _with_answers(options: PortOptions, settled: PortOptions) -> PortOptions:
+    """Return the options with answers of an earlier run where this one leaves them open."""
+    import msgspec
+
+    kept = {
+        name: getattr(settled, name)
+        for name in ("name", "task", "branch", "year")
+        if not getattr(options, name)
+    }
+    return msgspec.structs.replace(options, **kept)
+
+
+def _task(text: str | None) -> Task | None:
+    if text is None:
+        return None
+    for task in get_args(Task):
+        if text == task:
+            return task  # type: ignore[no-any-return]
+    raise UsageError(f"--task {text} is not a task.", why=f"tasks: {', '.join(get_args(Task))}")
+
+
+def _settings(pairs: list[str]) -> dict[str, str]:
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not re.fullmatch(r"\w+(\.\w+)+", key):
+            raise UsageError(
+                f"--set {pair}: expected section.key=value.", next_step="--set train.num_epochs=5"
+            )
+        settings[key] = value
+    return settings
+
+
+def _slug(source: str) -> str:
+    last = re.split(r"[\\/]", source.rstrip("/\\"))[-1]
+    return re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-") or "model"

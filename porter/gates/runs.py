@@ -1,0 +1,305 @@
+"""Gates of phase 3 that run the generated code: the Lightning module, the scripts, the entrypoint."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from porter.gates.results import failed, log_tail, passed
+from porter.gates.views import View, make_view, unique_labels, write_classes
+from porter.generate.context import ClassificationContext
+from porter.generate.fileplan import SPEC
+from porter.records.gates import GateResult
+from porter.records.inspection import DatasetFacts
+from porter.records.runs import (
+    ModuleFacts,
+    ModuleRequest,
+    PredictionsAnswer,
+    PredictionsRequest,
+    ScriptOutcome,
+    ScriptsOutcome,
+    ScriptsRequest,
+    ScriptStep,
+)
+from porter.records.sandbox import Limits
+from porter.records.weights import Conversion
+from porter.session import PortSession
+
+_HOURS = 3600
+_MODES = ("train", "evaluate", "inference", "export")
+_PREDICTION_TOLERANCE = 1e-4
+
+
+def _view(session: PortSession) -> View:
+    """Make the gates' dataset root; it costs nothing, so it is made anew."""
+    dataset = session.journal.made("dataset", DatasetFacts)
+    return make_view(dataset, session.workspace.state / "view", session.reference.image_suffixes)
+
+
+def _overrides(
+    session: PortSession, context: ClassificationContext, view: View, *more: str
+) -> tuple[str, ...]:
+    """Return what a gate changes in the shipped spec: the dataset root, and sizes for a quick run."""
+    dataset = session.journal.made("dataset", DatasetFacts)
+    overrides = [
+        f"dataset.root_dir={view.root}",
+        "dataset.batch_size=2",
+        "dataset.workers=0",
+        "train.num_epochs=1",
+        *more,
+    ]
+    if len(dataset.classes) != context.num_classes:
+        topk = [k for k in context.topk if k <= len(dataset.classes)]
+        overrides += [f"dataset.num_classes={len(dataset.classes)}", f"model.head.topk={topk}"]
+    return tuple(overrides)
+
+
+def module_gates(session: PortSession, context: ClassificationContext) -> Iterator[GateResult]:
+    """Look at the Lightning module's optimizer, and at what a GPU machine's Trainer would get."""
+    view = _view(session)
+    request = ModuleRequest(
+        name=context.name,
+        prefix=context.prefix,
+        config_root=context.config_root,
+        reference=session.reference.package,
+        hooks=session.reference.hooks,
+        spec=str(session.worktree / SPEC.format(name=context.name)),
+        overrides=_overrides(
+            session, context, view, f"results_dir={session.workspace.state / 'work' / 'module'}"
+        ),
+    )
+    facts = session.prove(
+        "pl-module",
+        {"request": request, "dataset": view.images},
+        ModuleFacts,
+        lambda: session.probe(
+            "pl_module",
+            request,
+            ModuleFacts,
+            read=[*_readable(session), view.root],
+            packages=[session.worktree],
+        ),
+    )
+    yield _module_gate(facts, context)
+    yield _arguments_gate(facts)
+
+
+def _module_gate(facts: ModuleFacts, context: ClassificationContext) -> GateResult:
+    owner = facts.hooks.get("_build_model", "")
+    problems = []
+    if facts.model_class != facts.built_class:
+        problems.append(f"pl.model is a {facts.model_class}, not the generated {facts.built_class}")
+    if not owner.endswith(f"{context.prefix}PlModel"):
+        problems.append(f"_build_model is {owner}'s, not the generated class's")
+    if facts.checkpoint_filename != f"{context.name}_model":
+        problems.append(f"checkpoint_filename is {facts.checkpoint_filename}")
+    for names, what in (
+        (facts.in_no_group, "in no optimizer group"),
+        (facts.in_two_groups, "in two optimizer groups"),
+        (facts.frozen_in_group, "frozen, yet in an optimizer group"),
+    ):
+        if names:
+            problems.append(f"{', '.join(names[:3])} {what}")
+    if problems:
+        return failed("pl-module", "; ".join(problems))
+    return passed(
+        "pl-module",
+        f"{facts.model_class.rpartition('.')[2]} built by the generated hook; {facts.trainable} trainable "
+        "parameters, each in one optimizer group",
+        model_class=facts.model_class,
+        hooks=facts.hooks,
+        checkpoint_filename=facts.checkpoint_filename,
+    )
+
+
+def _arguments_gate(facts: ModuleFacts) -> GateResult:
+    pairs = {"train": (facts.trainer, facts.reference_trainer)}
+    pairs |= {mode: (task.trainer, task.expected) for mode, task in facts.tasks.items()}
+    problems = [
+        f"{mode}: {key} is {ours.get(key, 'absent')}, the reference's {theirs.get(key, 'absent')}"
+        for mode, (ours, theirs) in pairs.items()
+        for key in sorted({*ours, *theirs})
+        if ours.get(key) != theirs.get(key)
+    ]
+    if problems:
+        return failed("trainer-arguments", "; ".join(problems[:3]), trainer=facts.trainer)
+    return passed(
+        "trainer-arguments",
+        f"equal to the reference's on two GPUs: {len(facts.trainer)} of train, and those of evaluate "
+        "and inference",
+        trainer=facts.trainer,
+    )
+
+
+def _readable(session: PortSession) -> list[Path]:
+    """Return what a script reads: code, checkpoint, and the images that the view links to."""
+    dataset = session.journal.made("dataset", DatasetFacts)
+    return [session.worktree, session.workspace.results / "checkpoint", Path(dataset.root)]
+
+
+def script_gates(
+    session: PortSession, context: ClassificationContext, conversion: Conversion
+) -> Iterator[GateResult]:
+    """Run the four scripts on the CPU, then inference once more with the converted checkpoint."""
+    results = session.workspace.results / "gates"
+    view = _view(session)
+    labels = session.workspace.state / "labels"
+    write_classes(labels, unique_labels(session.inspection.labels))
+    start = _overrides(
+        session, context, view, f"model.backbone.pretrained_backbone_path={conversion.checkpoint}"
+    )
+    converted = (
+        f"dataset.root_dir={labels}",
+        f"dataset.test_dataset.images_dir={view.root}/test",
+        "dataset.batch_size=2",
+        "dataset.workers=0",
+        f"inference.checkpoint={conversion.checkpoint}",
+    )
+    steps = [ScriptStep(mode=mode, results_dir=str(results), overrides=start) for mode in _MODES]
+    steps.append(ScriptStep(mode="inference", results_dir=str(results / "converted"), overrides=converted))
+    request = ScriptsRequest(
+        name=context.name,
+        config_root=context.config_root,
+        spec=str(session.worktree / SPEC.format(name=context.name)),
+        steps=tuple(steps),
+    )
+
+    def execute() -> ScriptsOutcome:
+        shutil.rmtree(results, ignore_errors=True)
+        results.mkdir(parents=True)
+        return session.probe(
+            "run_scripts",
+            request,
+            ScriptsOutcome,
+            read=[*_readable(session), view.root, labels],
+            write=[results],
+            packages=[session.worktree],
+            limits=Limits(seconds=_HOURS),
+        )
+
+    outcome = session.prove(
+        "scripts",
+        {"request": request, "conversion": conversion.sha256, "images": view.images},
+        ScriptsOutcome,
+        execute,
+        outputs=lambda done: _kept(results) if all(step.ok for step in done.steps) else [],
+    )
+    for step in outcome.steps[: len(_MODES)]:
+        yield _script_gate(step, context, results, outcome.core)
+    if len(outcome.steps) > len(_MODES):
+        yield _predictions_gate(session, outcome.steps[-1], results / "converted", labels, view)
+
+
+def _kept(results: Path) -> list[Path]:
+    """Return the small results; a training checkpoint is too large to be hashed for a resume."""
+    return sorted(path for suffix in ("*.csv", "*.json", "*.onnx") for path in results.rglob(suffix))
+
+
+_NEEDED = {
+    "train": ("{name}_model_latest.pth", "status.json"),
+    "evaluate": ("results.json", "result.csv", "status.json"),
+    "inference": ("result.csv", "status.json"),
+    "export": ("{name}.onnx", "status.json"),
+}
+
+
+def _script_gate(
+    step: ScriptOutcome, context: ClassificationContext, results: Path, core: dict[str, str]
+) -> GateResult:
+    gate = f"run-{step.mode}"
+    if not step.ok:
+        last = step.error.strip().splitlines()[-1] if step.error.strip() else "no reason given"
+        return failed(gate, f"the {step.mode} script failed: {last}", text=step.error, traceback=step.error)
+    needed = [name.format(name=context.name) for name in _NEEDED[step.mode]]
+    missing = [name for name in needed if not step.files.get(name)]
+    if missing:
+        return failed(gate, f"the {step.mode} script left no {', '.join(missing)}", files=step.files)
+    finished = f"{step.mode.capitalize()} finished successfully."
+    if step.message != finished:
+        return failed(gate, f"status.json ends with {step.message!r}, not {finished!r}")
+    if step.mode == "train" and not step.logs:
+        return failed(gate, "the train script wrote no TensorBoard events")
+    kpi = ", ".join(f"{key} {value:.4g}" for key, value in step.kpi.items() if isinstance(value, int | float))
+    return passed(
+        gate,
+        f"{step.seconds:.1f} s; {', '.join(needed[:-1])}{f'; {kpi}' if kpi else ''}",
+        kpi=step.kpi,
+        files={name: step.files[name] for name in needed},
+        folder=str(results / step.mode),
+        nvidia_tao_core=core,
+    )
+
+
+def _predictions_gate(
+    session: PortSession, step: ScriptOutcome, results: Path, labels: Path, view: View
+) -> GateResult:
+    if not step.ok:
+        return failed(
+            "predictions",
+            "inference with the converted checkpoint failed",
+            text=step.error,
+            traceback=step.error,
+        )
+    request = PredictionsRequest(
+        folder=session.inspection.source.folder,
+        csv=str(results / "inference" / "result.csv"),
+        classes=str(labels / "classes.txt"),
+    )
+    dataset = session.journal.made("dataset", DatasetFacts)
+    answer = session.prove(
+        "predictions",
+        {"request": request, "csv": session.fingerprint(Path(request.csv))},
+        PredictionsAnswer,
+        lambda: session.probe(
+            "predictions",
+            request,
+            PredictionsAnswer,
+            read=[request.folder, results, labels, view.root, dataset.root],
+        ),
+    )
+    evidence: dict[str, Any] = {"rows": answer.rows, "max_abs": answer.max_abs, "top_1": answer.top_1}
+    said = (
+        f"{answer.rows} images: probabilities within {answer.max_abs:.1e}, top-1 equal on {answer.top_1:.0%}"
+    )
+    if not answer.rows or not answer.max_abs <= _PREDICTION_TOLERANCE or answer.top_1 < 1:
+        return failed("predictions", said, **evidence)
+    return passed("predictions", f"{said} (bound {_PREDICTION_TOLERANCE:.0e})", **evidence)
+
+
+def entrypoint_gate(session: PortSession, context: ClassificationContext) -> GateResult:
+    """Run evaluate once more through the console command's own function, launcher included."""
+    view = _view(session)
+    results = session.workspace.results / "entrypoint"
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    trained = session.workspace.results / "gates"
+    checkpoint = trained / "train" / f"{context.name}_model_latest.pth"
+    module = f"nvidia_tao_pytorch.cv.{context.name}.entrypoint.{context.name}"
+    arguments = [
+        "evaluate",
+        "-e",
+        str(session.worktree / SPEC.format(name=context.name)),
+        f"results_dir={results}",
+        f"evaluate.checkpoint={checkpoint}",
+        *_overrides(session, context, view),
+    ]
+    result = session.command(
+        "entrypoint",
+        ["-c", f"from {module} import main; main()", *arguments],
+        read=[*_readable(session), trained, view.root],
+        write=[results],
+        packages=[session.worktree],
+    )
+    log = log_tail(result.log)
+    ours, first = results / "evaluate" / "results.json", trained / "evaluate" / "results.json"
+    if result.exit_code != 0:
+        return failed("entrypoint", f"the console command ended with {result.exit_code}", text=log)
+    if not ours.is_file() or ours.read_bytes() != first.read_bytes():
+        return failed("entrypoint", "the console command's results.json is not the script's", text=log)
+    return passed(
+        "entrypoint",
+        f"`{context.name} evaluate` launched the script in {result.seconds:.0f} s; same results.json",
+        command=result.command,
+    )

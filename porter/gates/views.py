@@ -1,0 +1,96 @@
+"""Small dataset roots for the gates: links to a few images, and classes.txt in the one order.
+
+The user's folder is only read: the trainer would write ``classes.txt`` into its root.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from porter.records.base import Record
+from porter.records.inspection import DatasetFacts
+
+TRAIN_IMAGES = 24
+EVAL_IMAGES = 10
+
+
+class View(Record, frozen=True, kw_only=True):
+    """A dataset root for the gates.
+
+    Attributes:
+        root: holds ``classes.txt``, and train, val and test.
+        images: number of images by split.
+    """
+
+    root: str
+    images: dict[str, int]
+
+
+def unique_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels as lines of classes.txt: stripped, no line breaks, no two alike.
+
+    A checkpoint may name two classes alike (ImageNet's two cranes); TAO keys classes by name, so the
+    later ones get their index.
+    """
+    seen: set[str] = set()
+    lines = []
+    for index, label in enumerate(labels):
+        line = " ".join(label.split()) or f"class {index}"
+        if line in seen:
+            line = f"{line} ({index})"
+        seen.add(line)
+        lines.append(line)
+    return tuple(lines)
+
+
+def write_classes(root: Path, classes: Sequence[str]) -> Path:
+    """Write ``classes.txt`` into *root* and return its path."""
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / "classes.txt"
+    path.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    return path
+
+
+def make_view(dataset: DatasetFacts, root: Path, suffixes: Sequence[str]) -> View:
+    """Make a view of a few images of every split under *root*, spread over the classes.
+
+    Args:
+        dataset: the checked dataset; a missing test split is taken from val.
+        root: made anew.
+        suffixes: file endings that the trainer sees, without the dot, case-sensitive.
+
+    Returns:
+        The view; every class has its folder in train and val, even where it is empty.
+    """
+    shutil.rmtree(root, ignore_errors=True)
+    write_classes(root, dataset.classes)
+    folders = {split.name: Path(split.folder) for split in dataset.splits}
+    folders.setdefault("test", folders["val"])
+    images = {}
+    for split, limit in (("train", TRAIN_IMAGES), ("val", EVAL_IMAGES), ("test", EVAL_IMAGES)):
+        chosen = _spread(folders[split], dataset.classes, suffixes, limit)
+        for name in dataset.classes:
+            (root / split / name).mkdir(parents=True)
+        for name, file in chosen:
+            (root / split / name / file.name).symlink_to(file)
+        images[split] = len(chosen)
+    return View(root=str(root), images=images)
+
+
+def _spread(
+    folder: Path, classes: Sequence[str], suffixes: Sequence[str], limit: int
+) -> list[tuple[str, Path]]:
+    """Return up to *limit* images, taking one of each class in turn."""
+    endings = tuple(f".{suffix}" for suffix in suffixes)
+    by_class = {
+        name: sorted(file for file in (folder / name).glob("*") if file.name.endswith(endings))
+        for name in classes
+    }
+    chosen: list[tuple[str, Path]] = []
+    depth = 0
+    while len(chosen) < limit and any(depth < len(files) for files in by_class.values()):
+        chosen += [(name, files[depth]) for name, files in by_class.items() if depth < len(files)]
+        depth += 1
+    return chosen[:limit]

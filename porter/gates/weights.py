@@ -1,0 +1,268 @@
+"""Gates of phase 3 about weights: the ledger, parity, swaps, preprocessing, ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from porter.gates.results import failed, passed
+from porter.records.gates import GateResult
+from porter.records.inspection import ModelProbe
+from porter.records.weights import (
+    Conversion,
+    OnnxParityAnswer,
+    OnnxParityRequest,
+    Parity,
+    ParityAnswer,
+    ParityRequest,
+    PreprocessAnswer,
+    PreprocessRequest,
+    SwapAnswer,
+    SwapRequest,
+    TargetModule,
+    TargetSpec,
+    WeightPlan,
+)
+from porter.session import PortSession
+
+_SWAP_FACTOR = 10
+
+
+def plan(session: PortSession, built: TargetModule) -> WeightPlan:
+    """Return the weight plan for the module that the staged code builds."""
+    from porter.weights.plan import plan_weights
+    from porter.weights.remap import load_rules
+
+    inspection, choice = session.inspection, session.choice
+    match = choice.strategy.backbone
+    probe = session.journal.made("model-probe", ModelProbe)
+    reference = choice.reference
+    return session.journal.step(
+        "weight-plan",
+        {"source": inspection.tensors, "target": built.tensors, "match": match, "tied": probe.tied},
+        WeightPlan,
+        lambda: plan_weights(
+            inspection.tensors,
+            built.tensors,
+            load_rules(match.remap if match else inspection.model_type),
+            num_labels=len(inspection.labels),
+            tied=probe.tied,
+            key_prefix=reference.tags[reference.tao_model],
+            tao_model=reference.tao_model,
+        ),
+    )
+
+
+def ledger_gate(session: PortSession, weight_plan: WeightPlan, built: TargetModule) -> GateResult:
+    """Count both tables afresh: nothing may be left over on either side."""
+    from porter.weights.ledger import audit
+
+    source = session.inspection.tensors
+    problems = audit(weight_plan, source, built.tensors)
+    fates: dict[str, int] = {}
+    for row in weight_plan.ledger.rows:
+        fates[row.fate] = fates.get(row.fate, 0) + 1
+    said = ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items()))
+    if problems:
+        return failed(
+            "ledger",
+            f"{len(problems)} open: {problems[0]}",
+            fix="the remap rules under references/remap must account for these tensors",
+            problems=list(problems),
+        )
+    return passed(
+        "ledger",
+        f"closed: {len(source)} source and {len(built.tensors)} target tensors in "
+        f"{len(weight_plan.ledger.rows)} rows ({said})",
+        fates=fates,
+    )
+
+
+def parity_gates(
+    session: PortSession, weight_plan: WeightPlan, target: TargetSpec, conversion: Conversion
+) -> Iterator[GateResult]:
+    """Measure Hugging Face against TAO: outputs, swaps, preprocessing."""
+    yield _parity(session, weight_plan, target, conversion)
+    yield _swaps(session, weight_plan, target)
+    yield _preprocessing(session, target)
+
+
+def _work(session: PortSession, name: str) -> Path:
+    folder = session.workspace.state / "work" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _code(session: PortSession) -> list[Path]:
+    return [session.worktree, Path(session.inspection.source.folder)]
+
+
+def _parity(
+    session: PortSession, weight_plan: WeightPlan, target: TargetSpec, conversion: Conversion
+) -> GateResult:
+    inspection = session.inspection
+    request = ParityRequest(
+        folder=inspection.source.folder,
+        plan=weight_plan,
+        target=target,
+        checkpoint=conversion.checkpoint,
+        work=str(_work(session, "parity")),
+        image_size=inspection.image_size or (224, 224),
+        channels=inspection.channels,
+    )
+    answer = session.prove(
+        "parity_tao",
+        {"request": request, "conversion": conversion.sha256},
+        ParityAnswer,
+        lambda: session.probe(
+            "parity",
+            request,
+            ParityAnswer,
+            read=[*_code(session), Path(conversion.checkpoint).parent],
+            write=[request.work],
+        ),
+    )
+    beyond = [item for item in answer.parities if not item.within]
+    beyond_text = [
+        f"{item.output} ({item.weights} weights, {item.way}): {item.relative:.1e}" for item in beyond
+    ]
+    different = sorted({name for item in answer.identities for name in (*item.different, *item.uncovered)})
+    blind = [item.tensor for item in answer.controls if not item.caught]
+    evidence: dict[str, Any] = {
+        "parities": [_numbers(item) for item in answer.parities],
+        "identities": sum(item.checked for item in answer.identities),
+        "controls": {item.tensor: item.relative for item in answer.controls},
+        "notes": list(answer.notes),
+    }
+    if beyond or different or blind or not answer.parities:
+        reasons = [*beyond_text, *(f"{name} differs" for name in different)]
+        reasons += [f"parity is blind to {name}" for name in blind]
+        return failed("parity-tao", f"not equal: {'; '.join(reasons[:4])}", **evidence)
+    worst = max(answer.parities, key=lambda item: item.relative)
+    return passed(
+        "parity-tao",
+        f"relative {worst.relative:.1e} (bound {worst.tolerance:.0e}), max {worst.max_abs:.1e} of "
+        f"{worst.reference_max:.2f}, {len(answer.parities)} comparisons of {worst.inputs} inputs",
+        **evidence,
+    )
+
+
+def _swaps(session: PortSession, weight_plan: WeightPlan, target: TargetSpec) -> GateResult:
+    from porter.weights.ledger import note_inert
+    from porter.weights.remap import load_rules
+
+    inspection, match = session.inspection, session.choice.strategy.backbone
+    request = SwapRequest(
+        folder=inspection.source.folder,
+        plan=weight_plan,
+        target=target,
+        work=str(_work(session, "swap")),
+        image_size=inspection.image_size or (224, 224),
+        channels=inspection.channels,
+        threshold=1e-5 * _SWAP_FACTOR,
+    )
+    answer = session.prove(
+        "parity_swap",
+        {"request": request},
+        SwapAnswer,
+        lambda: session.probe("swap", request, SwapAnswer, read=_code(session), write=[request.work]),
+    )
+    rules = load_rules(match.remap if match else inspection.model_type)
+    noted, unexplained = note_inert(weight_plan, answer.swaps, rules)
+    session.journal.step("ledger-noted", {"plan": weight_plan, "swaps": answer}, WeightPlan, lambda: noted)
+    caught = [swap for swap in answer.swaps if swap.caught]
+    inert = [swap for swap in answer.swaps if not swap.caught]
+    evidence: dict[str, Any] = {
+        "caught": {f"{swap.first} <-> {swap.second}": swap.relative for swap in caught},
+        "inert": {f"{swap.first} <-> {swap.second}": swap.relative for swap in inert},
+        "candidates": answer.candidates,
+    }
+    if unexplained or not caught:
+        return failed("parity-swap", "; ".join(unexplained[:3]) or "no swap was seen", **evidence)
+    least = min(caught, key=lambda swap: swap.relative)
+    return passed(
+        "parity-swap",
+        f"{len(caught)} of {len(answer.swaps)} swaps seen (least {least.relative:.1e}), {len(inert)} inert "
+        "and held by identity",
+        **evidence,
+    )
+
+
+def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
+    inspection = session.inspection
+    request = PreprocessRequest(
+        folder=inspection.source.folder, target=target, work=str(_work(session, "preprocessing"))
+    )
+    answer = session.prove(
+        "preprocessing",
+        {"request": request},
+        PreprocessAnswer,
+        lambda: session.probe(
+            "preprocess_parity", request, PreprocessAnswer, read=_code(session), write=[request.work]
+        ),
+    )
+    worst = max((item.max_abs for item in answer.checks), default=float("inf"))
+    evidence: dict[str, Any] = {
+        "checks": {f"{item.image} ({item.dataset})": item.max_abs for item in answer.checks}
+    }
+    said = f"{answer.processor}: max difference {worst:.1e} over {len(answer.checks)} tensors"
+    if not answer.within:
+        return failed("preprocessing", said, **evidence)
+    return passed("preprocessing", f"{said} (bound {answer.tolerance:.0e})", **evidence)
+
+
+def onnx_gate(session: PortSession, target: TargetSpec, conversion: Conversion) -> GateResult:
+    """Compare the trained checkpoint's module with the ONNX file that the export script wrote."""
+    inspection = session.inspection
+    name = session.options.name
+    results = session.workspace.results / "gates"
+    onnx = results / "export" / f"{name}.onnx"
+    checkpoint = results / "train" / f"{name}_model_latest.pth"
+    request = OnnxParityRequest(
+        target=target,
+        checkpoint=str(checkpoint),
+        onnx=str(onnx),
+        work=str(_work(session, "onnx")),
+        image_size=inspection.image_size or (224, 224),
+        channels=inspection.channels,
+        input_names=session.reference.onnx_inputs,
+        output_names=session.reference.onnx_outputs,
+    )
+    answer = session.prove(
+        "parity_onnx",
+        {"request": request, "onnx": session.fingerprint(onnx)},
+        OnnxParityAnswer,
+        lambda: session.probe(
+            "onnx_parity", request, OnnxParityAnswer, read=[session.worktree, results], write=[request.work]
+        ),
+    )
+    worst = max(answer.parities, key=lambda item: item.relative)
+    batches = ", ".join(str(item.batches[0]) for item in answer.parities)
+    evidence: dict[str, Any] = {
+        "parities": [_numbers(item) for item in answer.parities],
+        "runtime": answer.runtime,
+    }
+    if answer.problems or not worst.within:
+        reasons = answer.problems or (f"relative {worst.relative:.1e}, bound {worst.tolerance:.0e}",)
+        return failed("parity-onnx", "; ".join(reasons), **evidence)
+    return passed(
+        "parity-onnx",
+        f"relative {worst.relative:.1e} (bound {worst.tolerance:.0e}) at batches {batches}; top-1 agrees "
+        f"on {answer.agreement:.0%}",
+        **evidence,
+    )
+
+
+def _numbers(parity: Parity) -> dict[str, object]:
+    return {
+        "hop": parity.hop,
+        "output": parity.output,
+        "weights": parity.weights,
+        "way": parity.way,
+        "attention": parity.attention,
+        "batches": parity.batches,
+        "relative": parity.relative,
+        "max_abs": parity.max_abs,
+        "tolerance": parity.tolerance,
+    }

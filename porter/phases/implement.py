@@ -1,0 +1,191 @@
+"""Phase 3: generate, convert, and prove that the result trains."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from porter.errors import UsageError
+from porter.gates import runs, weights
+from porter.gates.results import failed, passed
+from porter.generate.context import ClassificationContext, classification_context
+from porter.generate.fileplan import SPEC, build_file_plan
+from porter.records.gates import GateResult
+from porter.records.plan import Applied, FilePlan
+from porter.records.weights import (
+    BuildTargetRequest,
+    Conversion,
+    ConvertRequest,
+    TargetModule,
+    TargetSpec,
+    WeightPlan,
+)
+from porter.session import PortSession, templates_digest
+
+_PACKAGE = "nvidia_tao_pytorch"
+
+
+def run(session: PortSession) -> Iterator[GateResult]:
+    """Plan files and weights on a stage, apply the files, convert, and run every proof."""
+    context = _context(session)
+    plan = _file_plan(session, context)
+    _confirm_schema(session, context)
+    scratch = _scratch(session, plan)
+    try:
+        built = _build(session, scratch, context)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    yield passed(
+        "model-builds",
+        f"{built.kind.partition(':')[2]}: {built.parameters} parameters in {len(built.tensors)} tensors",
+        kind=built.kind,
+        parameters=built.parameters,
+    )
+    weight_plan = weights.plan(session, built)
+    yield weights.ledger_gate(session, weight_plan, built)
+    yield _apply(session, plan)
+    if session.dry_run:
+        return
+    target = target_spec(session, context)
+    conversion = _convert(session, weight_plan)
+    yield passed(
+        "conversion",
+        f"{Path(conversion.checkpoint).name}: {conversion.tensors} tensors, {conversion.size / 1e6:.0f} MB, "
+        f"memory {conversion.peak_anon / 1e6:.0f} of {conversion.limit_anon / 1e6:.0f} MB",
+        **{name: getattr(conversion, name) for name in ("sha256", "largest_tensor", "peak_anon", "seconds")},
+    )
+    yield from runs.module_gates(session, context)
+    yield from weights.parity_gates(session, weight_plan, target, conversion)
+    yield from runs.script_gates(session, context, conversion)
+    yield weights.onnx_gate(session, target, conversion)
+    yield runs.entrypoint_gate(session, context)
+
+
+def checkpoint_path(session: PortSession) -> Path:
+    """Return where the converted checkpoint lies."""
+    return session.workspace.results / "checkpoint" / f"{session.options.name}.pth"
+
+
+def target_spec(session: PortSession, context: ClassificationContext, root: Path | None = None) -> TargetSpec:
+    """Return how probes build the generated network from *root* (the worktree)."""
+    root = root or session.worktree
+    package = f"{_PACKAGE}.cv.{context.name}"
+    return TargetSpec(
+        package_root=str(root),
+        config=f"{context.config_root}.{context.name}.default_config:ExperimentConfig",
+        spec=str(root / SPEC.format(name=context.name)),
+        builder=f"{package}.model.classifier:build_model",
+        pl_module=f"{package}.model.classifier_pl_model:{context.prefix}PlModel",
+        data_module=f"{package}.dataloader.pl_data_module:{context.prefix}DataModule",
+        overrides={"results_dir": str(session.workspace.results)},
+        classes=tuple(f"class_{index}" for index in range(context.num_classes)),
+    )
+
+
+def _context(session: PortSession) -> ClassificationContext:
+    options = session.options
+    if not options.year:
+        import datetime
+
+        session.settle(year=datetime.datetime.now(tz=datetime.timezone.utc).year)
+    return classification_context(
+        session.inspection, session.choice, name=options.name, year=session.options.year
+    )
+
+
+def _file_plan(session: PortSession, context: ClassificationContext) -> FilePlan:
+    from porter import clones
+    from porter.generate.spec import read_settings
+
+    settings = read_settings(session.options.settings, session.reference, context.schema)
+    commit = session.reference.release.commit
+    setup = clones.committed(session.worktree, commit, ["setup.py"])["setup.py"].data.decode("utf-8")
+    target = f"{_PACKAGE}.cv.{context.name}.entrypoint.{context.name}:main"
+    return session.journal.step(
+        "file-plan",
+        {"context": context, "settings": settings, "setup": setup, "templates": templates_digest()},
+        FilePlan,
+        lambda: build_file_plan(context, settings=settings, setup=setup, console_target=target),
+    )
+
+
+def _confirm_schema(session: PortSession, context: ClassificationContext) -> None:
+    def agree() -> bool:
+        lines = [
+            f"  {item.name}({item.base}): "
+            + ", ".join(f"{f.name}={f.value!r}" for f in item.fields if f.value)
+            for item in context.schema.classes
+            if item.name != "ExperimentConfig"
+        ]
+        session.ui.info("config schema:\n" + "\n".join(lines))
+        if not session.ui.confirm("Build the trainer on this schema?"):
+            raise UsageError(
+                "The schema was not confirmed; nothing was written into the clones.",
+                next_step="porter resume, with other --set values in porter.toml",
+            )
+        return True
+
+    session.journal.step("schema-confirmed", {"schema": context.schema}, bool, agree)
+
+
+def _scratch(session: PortSession, plan: FilePlan) -> Path:
+    """Lay the planned files over a throw-away copy of the package."""
+    scratch = session.workspace.state / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(
+        session.worktree / _PACKAGE, scratch / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for file in plan.files:
+        path = scratch / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content.encode("utf-8"))
+    return scratch
+
+
+def _build(session: PortSession, scratch: Path, context: ClassificationContext) -> TargetModule:
+    request = BuildTargetRequest(target=target_spec(session, context, scratch))
+    return session.journal.step(
+        "target",
+        {"plan": session.journal.made("file-plan", FilePlan), "environment": session.environment().digest},
+        TargetModule,
+        lambda: session.probe("build_target", request, TargetModule, read=[scratch]),
+    )
+
+
+def _apply(session: PortSession, plan: FilePlan) -> GateResult:
+    from porter.generate.apply import apply
+
+    applied: tuple[Applied, ...] = apply(
+        plan,
+        {"tao-pytorch": session.worktree},
+        session.workspace.pristine,
+        bases={"tao-pytorch": session.reference.release.commit},
+        dry_run=session.dry_run,
+    )
+    outcomes: dict[str, int] = {}
+    for item in applied:
+        outcomes[item.outcome] = outcomes.get(item.outcome, 0) + 1
+    said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    if outcomes.get("conflict"):
+        names = [item.path for item in applied if item.outcome == "conflict"]
+        return failed("files", f"conflicts in {', '.join(names)}", fix="settle them, then porter resume")
+    return passed(
+        "files",
+        f"{said}{' (dry run)' if session.dry_run else ''}",
+        files={f"{item.repo}/{item.path}": item.outcome for item in applied},
+    )
+
+
+def _convert(session: PortSession, plan: WeightPlan) -> Conversion:
+    path = checkpoint_path(session)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = session.inspection.source.folder
+    request = ConvertRequest(folder=folder, plan=plan, checkpoint=str(path))
+    return session.journal.step(
+        "conversion",
+        {"plan": plan, "source": session.source, "environment": session.environment().digest},
+        Conversion,
+        lambda: session.probe("convert", request, Conversion, read=[folder], write=[path.parent]),
+        outputs=lambda done: [Path(done.checkpoint)],
+    )

@@ -1,0 +1,302 @@
+"""Phase 1: what the model is, whose clones it goes into, and what it does in the sandbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from porter.errors import ModelRejectedError, UsageError
+from porter.gates.results import blocked, failed, passed
+from porter.records.gates import GateResult
+from porter.records.inspection import DatasetFacts, Inspection, ModelProbe, Source, TensorInfo
+from porter.records.probes import InspectModel
+from porter.records.reference import Reference, Release
+from porter.session import PortSession
+
+_ONNX_TOLERANCE = 1e-3
+
+
+def run(session: PortSession) -> Iterator[GateResult]:
+    """Inspect the model, make the worktrees, check the images, probe the model in the sandbox."""
+    source = _source(session)
+    inspection = _inspection(session, source)
+    reference = _references(session, inspection)[0]
+    yield _model_gate(session, inspection, reference.release)
+    _settle_name(session, inspection, reference)
+    yield _clones_gate(session, reference.release)
+    yield _environment_gate(session, reference.release)
+    yield _dataset_gate(session, inspection, reference)
+    _download(session, source)
+    probe = _probe(session, inspection)
+    yield _state_gate(inspection, probe)
+    yield _onnx_gate(probe)
+
+
+def suggest_name(inspection: Inspection) -> str:
+    """Return a snake_case network name made from the model's own name."""
+    last = re.split(r"[\\/]", inspection.source.ref.rstrip("/\\"))[-1]
+    words = re.findall(r"[a-z0-9]+", last.lower())
+    name = "_".join(words)
+    return name if name[:1].isalpha() else f"{inspection.model_type}_{name}".strip("_")
+
+
+def _source(session: PortSession) -> Source:
+    from porter import hub
+
+    options = session.options
+
+    def resolve() -> Source:
+        with session.ui.working(f"looking at {options.source}"):
+            return hub.resolve(options.source, revision=options.revision)
+
+    inputs = {"source": options.source, "revision": options.revision, **session.inputs(1)}
+    return session.journal.step(
+        "source", {k: inputs[k] for k in ("source", "revision", "files")}, Source, resolve
+    )
+
+
+def _inspection(session: PortSession, source: Source) -> Inspection:
+    from porter import inspection
+
+    task = session.options.task
+
+    def ask(question: str, choices: Sequence[str]) -> str:
+        return session.ui.ask(question, default="", choices=choices, option="--task TASK")
+
+    def look() -> Inspection:
+        return inspection.inspect(source, task=task, ask=ask)
+
+    found = session.journal.step("inspection", {"source": source, "task": task}, Inspection, look)
+    if found.task.source == "answer":
+        session.settle(task=found.task.task)
+    return found
+
+
+def _references(session: PortSession, inspection: Inspection) -> tuple[Reference, ...]:
+    """Read the networks for the task from the base commit: they say which names and types are possible."""
+    from porter.reference.choose import read_candidates
+    from porter.reference.release import read_release
+
+    task = inspection.task.task
+    release = read_release("tao-pytorch", session.clone, revision=session.options.base)
+    references = session.journal.step(
+        "references",
+        {"release": release, "task": task},
+        tuple[Reference, ...],
+        lambda: read_candidates(session.clone, release, task),
+    )
+    if not references:
+        raise ModelRejectedError(
+            f"porter cannot port {task} models yet; this version ports image classification.",
+            why=inspection.task.reason,
+            next_step="if the model is an image classifier, say so: --task image-classification",
+        )
+    return references
+
+
+def _model_gate(session: PortSession, inspection: Inspection, release: Release) -> GateResult:
+    from porter.inspection import check_supported
+    from porter.sandbox.requirements import read_set
+
+    ships = ""
+    if release.environment:
+        from porter.sandbox.requirements import pins
+
+        ships = pins(read_set(release.environment), "3.11").get("transformers", "")
+    if ships:
+        check_supported(inspection, ships)
+    missing = [
+        what
+        for what, value in (
+            ("labels", inspection.labels),
+            ("an image size", inspection.image_size),
+            ("an image processor", inspection.processor),
+            ("safetensors weights", inspection.tensors),
+        )
+        if not value
+    ]
+    if missing:
+        return failed(
+            "model",
+            f"{inspection.source.ref} lacks {', '.join(missing)}",
+            fix="complete a local copy of the model and port that folder",
+        )
+    return passed(
+        "model",
+        f"{inspection.architecture}, {inspection.task.task} ({inspection.task.source}), "
+        f"{len(inspection.labels)} labels, {len(inspection.tensors)} tensors",
+        task=inspection.task.task,
+        reason=inspection.task.reason,
+        image_size=inspection.image_size,
+        licence=inspection.licence.name or "not stated",
+        sha=inspection.source.sha,
+    )
+
+
+def _settle_name(session: PortSession, inspection: Inspection, reference: Reference) -> None:
+    from porter.reference.names import name_taken
+
+    options = session.options
+    name = options.name
+    if not name:
+        suggestion = suggest_name(inspection)
+        session.ui.info(
+            f"{inspection.source.ref}: {inspection.architecture}, {inspection.task.task}, "
+            f"{len(inspection.labels)} labels, licence {inspection.licence.name or 'not stated'}"
+        )
+        name = session.ui.ask("Network name in TAO", default=suggestion, option="--name NAME")
+    reason = name_taken(reference, name)
+    if reason:
+        raise UsageError(f"The port cannot be called {name!r}: {reason}.", next_step="choose another --name")
+    if name != options.name or not options.branch:
+        session.settle(name=name, branch=options.branch or f"feature/add-{name}")
+
+
+def _clones_gate(session: PortSession, release: Release) -> GateResult:
+    from porter import clones
+
+    options = session.options
+    with session.ui.working("making the worktree of tao-pytorch"):
+        record = clones.prepare("tao-pytorch", session.clone, session.workspace, options.branch, options.base)
+    return passed(
+        "clones",
+        f"tao-pytorch {release.version} ({release.layout} layout) at {record.commit[:10]}, "
+        f"branch {options.branch}",
+        release=release.version,
+        evidence=list(release.evidence),
+        worktree=str(session.worktree),
+    )
+
+
+def _environment_gate(session: PortSession, release: Release) -> GateResult:
+    environment = session.environment(release)
+    names = ("torch", "transformers", "timm", "pytorch-lightning", "nvidia-tao-core", "onnx", "onnxruntime")
+    versions = {name: environment.versions[name] for name in names if name in environment.versions}
+    return passed(
+        "environment",
+        f"{environment.name} with transformers {versions.get('transformers')}",
+        versions=versions,
+        digest=environment.digest,
+    )
+
+
+def _dataset_gate(session: PortSession, inspection: Inspection, reference: Reference) -> GateResult:
+    from porter import dataset
+
+    facts = session.journal.step(
+        "dataset",
+        {
+            "data": session.options.data,
+            "labels": inspection.labels,
+            "size": inspection.image_size,
+            "listing": dataset.listing(session.options.data),
+        },
+        DatasetFacts,
+        lambda: _dataset(session, inspection, reference),
+        outputs=lambda found: [Path(found.root)] if found.generated else [],
+    )
+    counts = ", ".join(f"{split.name} {sum(split.images.values())}" for split in facts.splits)
+    what = "generated" if facts.generated else "given"
+    return passed(
+        "dataset",
+        f"{what}: {counts} images of {len(facts.classes)} classes; "
+        f"against the labels: {facts.against_labels}",
+        notes=list(facts.notes),
+        root=facts.root,
+    )
+
+
+def _dataset(session: PortSession, inspection: Inspection, reference: Reference) -> DatasetFacts:
+    from porter import dataset
+
+    size = max(inspection.image_size or (224, 224))
+    if session.options.data:
+        return dataset.check(session, Path(session.options.data), inspection.labels, reference.image_suffixes)
+    return dataset.generate(session, session.workspace.state / "data", inspection.labels, size)
+
+
+def _download(session: PortSession, source: Source) -> None:
+    from porter import hub
+
+    if hub.is_complete(source):
+        return
+    if not session.ui.confirm(f"Download the weights of {source.ref}?"):
+        raise UsageError(
+            "Without the weights there is nothing to port.", next_step="porter resume, and say yes"
+        )
+    with session.ui.working(f"downloading {source.ref}"):
+        hub.download(source, progress=lambda name, here, size: session.ui.progress(f"{name}: {here}/{size}"))
+
+
+def _probe(session: PortSession, inspection: Inspection) -> ModelProbe:
+    source = inspection.source
+    request = InspectModel(
+        folder=source.folder,
+        architecture=inspection.architecture,
+        head=True,
+        image_size=inspection.image_size or (224, 224),
+        channels=inspection.channels,
+        tolerance=_ONNX_TOLERANCE,
+    )
+    return session.journal.step(
+        "model-probe",
+        {"source": source, "request": request, "environment": session.environment().digest},
+        ModelProbe,
+        lambda: session.probe("inspect_model", request, ModelProbe, read=[source.folder]),
+    )
+
+
+def _state_gate(inspection: Inspection, probe: ModelProbe) -> GateResult:
+    """Hold the headers against what the model loaded: nothing missing, nothing ignored, equal shapes."""
+
+    def shapes(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, ...]]:
+        return {tensor.name: tensor.shape for tensor in tensors}
+
+    tied = {name for group in probe.tied for name in group}
+    stored, loaded = shapes(inspection.tensors), shapes(probe.state)
+    absent = sorted(set(loaded) - set(stored) - tied)
+    problems = [f"missing {name}" for name in sorted({*probe.missing, *absent} - tied)]
+    problems += [f"unexpected {name}" for name in probe.unexpected]
+    problems += [
+        f"shape of {name}" for name in sorted(set(stored) & set(loaded)) if stored[name] != loaded[name]
+    ]
+    if problems:
+        return failed(
+            "source-state",
+            f"the checkpoint does not fill {inspection.architecture}: {', '.join(problems[:5])}"
+            + (f" and {len(problems) - 5} more" if len(problems) > 5 else ""),
+            fix="the weights are of another architecture than config.json names",
+            problems=problems,
+        )
+    head = probe.head
+    if head is not None and not head.separable:
+        return failed(
+            "source-state",
+            f"the classification head cannot be told from the body: {head.reason}",
+            fix="porter reads heads that are one linear layer over the body",
+        )
+    return passed(
+        "source-state",
+        f"{len(loaded)} tensors, none missing or unexpected; head {head.prefix if head else 'none'}",
+        transformers=probe.transformers,
+        head=list(head.tensors) if head else [],
+        tied=[list(group) for group in probe.tied],
+    )
+
+
+def _onnx_gate(probe: ModelProbe) -> GateResult:
+    from porter.inspection import reject_unexportable
+
+    reject_unexportable(probe)
+    worked = next((attempt for attempt in probe.exports if attempt.ok), None)
+    if worked is None:
+        return blocked("onnx-sanity", "no ONNX export was tried")
+    error = probe.max_relative_error
+    evidence: dict[str, Any] = {"opset": worked.opset, "attention": worked.attention, "relative": error}
+    if error is None or not error <= _ONNX_TOLERANCE:
+        return failed("onnx-sanity", f"ONNX Runtime differs from torch by {error}", **evidence)
+    return passed(
+        "onnx-sanity", f"opset {worked.opset}, ONNX Runtime within {error:.1e} of torch", **evidence
+    )

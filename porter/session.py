@@ -1,0 +1,259 @@
+"""A port in progress: what its phases share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from porter import cache, resources
+from porter.errors import WorkspaceError
+from porter.journal import Journal
+from porter.records.base import Record, digest
+from porter.records.inspection import Inspection, Source
+from porter.records.options import PortOptions
+from porter.records.plan import FilePlan
+from porter.records.reference import Reference, ReferenceChoice, Release, Repo
+from porter.records.sandbox import Environment, Limits, Mount, RunResult, RunSpec
+from porter.ui import Ui
+from porter.workspace import Workspace
+
+if TYPE_CHECKING:
+    from porter.sandbox.base import Sandbox
+
+T = TypeVar("T")
+
+
+class PortSession:
+    """Workspace, records and sandbox of one port. Use it under the workspace's lock.
+
+    Args:
+        workspace: the port's folder.
+        ui: where it speaks and asks.
+        dry_run: compute everything, write nothing into the clones.
+    """
+
+    def __init__(self, workspace: Workspace, ui: Ui, *, dry_run: bool = False) -> None:
+        self.workspace = workspace
+        self.ui = ui
+        self.dry_run = dry_run
+        self.journal = Journal(workspace, say=ui.info)
+        self._sandbox: Sandbox | None = None
+
+    @property
+    def options(self) -> PortOptions:
+        """The options as they stand now; answers are written back into them."""
+        return self.workspace.load()
+
+    def settle(self, **answers: Any) -> None:
+        """Keep answers in ``porter.toml``, so that nothing is asked twice."""
+        import msgspec
+
+        self.workspace.save(msgspec.structs.replace(self.options, **answers))
+
+    def inputs(self, number: int) -> Mapping[str, Any]:
+        """Return what a phase depends on beside the steps of earlier phases."""
+        options = self.options
+        if number == 1:
+            names = ("source", "name", "task", "revision", "clones", "embedded", "branch", "base", "data")
+            return {name: getattr(options, name) for name in names} | {"files": _listing(options.source)}
+        if number == 3:
+            return {
+                "settings": options.settings,
+                "templates": templates_digest(),
+                "year": options.year,
+                # A dry run must not pass for the real one.
+                "dry run": self.dry_run,
+            }
+        return {}
+
+    @functools.cached_property
+    def clone(self) -> Path:
+        """The user's tao-pytorch clone, or the embedded kit's; read only."""
+        return self.user_clone("tao-pytorch")
+
+    def user_clone(self, repo: Repo) -> Path:
+        """Return a clone that was given, is embedded, or lies in the cache.
+
+        Raises:
+            WorkspaceError: there is none; says how to get one.
+        """
+        from porter import clones
+
+        options = self.options
+        if options.embedded:
+            from porter.embedded.materialise import materialise_tao_pytorch
+
+            return materialise_tao_pytorch(cache.root(), progress=self.ui.progress)
+        return clones.locate(repo, options.clones.get(repo))
+
+    @property
+    def worktree(self) -> Path:
+        """The port's own worktree of tao-pytorch."""
+        return self.workspace.clone_path("tao-pytorch")
+
+    @property
+    def source(self) -> Source:
+        """The model's source, pinned by phase 1."""
+        return self.journal.made("source", Source)
+
+    @property
+    def inspection(self) -> Inspection:
+        """Phase 1's result."""
+        return self.journal.made("inspection", Inspection)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The networks for the model's task, as phase 1 read them from the base commit."""
+        return self.journal.made("references", tuple[Reference, ...])
+
+    @property
+    def reference(self) -> Reference:
+        """The network that phase 2 chose."""
+        return self.choice.reference
+
+    @property
+    def choice(self) -> ReferenceChoice:
+        """Phase 2's result."""
+        return self.journal.made("choice", ReferenceChoice)
+
+    def environment(self, release: Release | None = None) -> Environment:
+        """Return the release's managed environment; builds it the first time."""
+        from porter.sandbox import environments
+
+        release = release or self.references[0].release
+        if not release.environment:
+            raise WorkspaceError(
+                f"There is no environment for tao-pytorch {release.version or 'of an unknown release'}.",
+                why="; ".join(release.evidence) or "its release is not known",
+                next_step="check out a release that has a requirement set under containers/",
+            )
+        found = environments.find(release.environment)
+        if found is not None:
+            return found
+        with self.ui.working(f"building the environment {release.environment} (once per machine)"):
+            return environments.ensure(release.environment, progress=self.ui.progress)
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox that probes and gates run in."""
+        if self._sandbox is None:
+            from porter.sandbox.host import HostSandbox
+
+            self._sandbox = HostSandbox(self.environment(), self.workspace.runs)
+            if self._sandbox.notice:
+                self.ui.warn(self._sandbox.notice)
+        return self._sandbox
+
+    def probe(
+        self,
+        name: str,
+        request: Record,
+        answer: type[T],
+        *,
+        read: Sequence[Path | str] = (),
+        write: Sequence[Path | str] = (),
+        packages: Sequence[Path | str] = (),
+        limits: Limits | None = None,
+    ) -> T:
+        """Run a probe in the sandbox and return its checked answer.
+
+        Args:
+            name: module under ``porter/probes``.
+            request: what it is asked.
+            answer: the schema of what it says.
+            read: paths that it may see.
+            write: paths that it may change.
+            packages: folders that go on PYTHONPATH; readable.
+            limits: bounds other than the usual ones.
+        """
+        from porter.sandbox.base import run_probe
+
+        mounts = [Mount(path=str(path)) for path in (*read, *packages)]
+        mounts += [Mount(path=str(path), writable=True) for path in write]
+        with self.ui.working(f"running {name.replace('_', ' ')} in the sandbox"):
+            return run_probe(
+                self.sandbox,
+                name,
+                request,
+                answer,
+                mounts=tuple(mounts),
+                python_path=tuple(Path(path) for path in packages),
+                limits=limits or Limits(),
+            )
+
+    def command(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        read: Sequence[Path | str] = (),
+        write: Sequence[Path | str],
+        packages: Sequence[Path | str] = (),
+    ) -> RunResult:
+        """Run the environment's Python with *arguments* in the sandbox, in the first folder of *write*."""
+        mounts = [Mount(path=str(path)) for path in (*read, *packages)]
+        mounts += [Mount(path=str(path), writable=True) for path in write]
+        spec = RunSpec(
+            name=name,
+            argv=(self.sandbox.environment.python, *arguments),
+            cwd=str(write[0]),
+            mounts=tuple(mounts),
+            variables={"PYTHONPATH": ":".join(str(path) for path in packages)},
+        )
+        with self.ui.working(f"running {name} in the sandbox"):
+            return self.sandbox.run(spec)
+
+    def prove(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        kind: type[T],
+        run: Callable[[], T],
+        outputs: Callable[[T], Sequence[Path]] = lambda _result: (),
+    ) -> T:
+        """Run a step of the journal that also rests on the environment and on the generated code."""
+        code = {"environment": self.environment().digest, "code": self._code()}
+        return self.journal.step(name, {**inputs, **code}, kind, run, outputs)
+
+    def _code(self) -> dict[str, str]:
+        """Return a fingerprint of every file of the port as it lies in the worktree."""
+        plan = self.journal.made("file-plan", FilePlan)
+        return {file.path: self.fingerprint(self.worktree / file.path) for file in plan.files}
+
+    @staticmethod
+    def fingerprint(path: Path) -> str:
+        """Return the SHA-256 of a file; empty where there is none."""
+        import hashlib
+
+        try:
+            with path.open("rb") as file:
+                checksum = hashlib.sha256()
+                while block := file.read(1 << 20):
+                    checksum.update(block)
+        except OSError:
+            return ""
+        return checksum.hexdigest()
+
+
+@functools.cache
+def templates_digest() -> str:
+    """Return the digest of everything that generated text depends on."""
+    import hashlib
+
+    root = resources.tree("templates")
+    checksum = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            checksum.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return checksum.hexdigest()
+
+
+def _listing(source: str) -> str:
+    """Return a cheap fingerprint of a model folder: names, sizes, times; empty for a hub id."""
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        return ""
+    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+    return digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])

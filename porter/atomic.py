@@ -17,6 +17,11 @@ def temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}{_SUFFIX}")
 
 
+def is_temporary(path: Path) -> bool:
+    """Say whether *path* is named like the temporary file of another."""
+    return path.name.startswith(".") and path.name.endswith(_SUFFIX)
+
+
 def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Replace *path* by *data*: temporary file in the same folder, fsync, rename, fsync of the folder.
 

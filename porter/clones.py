@@ -6,10 +6,11 @@ porter adds one worktree and one branch to a clone, and touches nothing else of 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,12 +166,15 @@ def show_in_diff(worktree: Path, created: Sequence[str]) -> None:
         git.output(worktree, "add", "--intent-to-add", "--force", "--sparse", "--", *new)
 
 
-def drop_from_diff(worktree: Path, removed: Iterable[str]) -> None:
-    """Take back :func:`show_in_diff` for files that are gone."""
-    known = git.names(worktree, "ls-files", "-z", "--", *removed) if removed else ()
+def drop_from_diff(worktree: Path, removed: Sequence[str]) -> None:
+    """Take back :func:`show_in_diff` for files that are gone; what is committed shows as deleted."""
+    if not removed:
+        return
+    known = set(git.names(worktree, "ls-files", "-z", "--", *removed))
+    known -= set(git.names(worktree, "ls-tree", "-z", "--name-only", "--full-tree", "HEAD", "--", *removed))
     if known:
         _release_index(worktree)
-        data = b"".join(name.encode(errors="surrogateescape") + b"\0" for name in known)
+        data = b"".join(os.fsencode(name) + b"\0" for name in sorted(known))
         git.output(worktree, "update-index", "--force-remove", "-z", "--stdin", data=data)
 
 

@@ -39,3 +39,29 @@ class Applied(Record, frozen=True, kw_only=True):
     path: str
     outcome: Literal["created", "identical", "updated", "merged", "kept", "removed", "conflict"]
     detail: str = ""
+
+
+class Pending(Record, frozen=True, kw_only=True):
+    """A change that the write gate is about to make, on record while it does.
+
+    Attributes:
+        result: digest that the working file will have; empty for a removal.
+        render: digest that the pristine copy will have; empty for none.
+    """
+
+    repo: Repo
+    path: str
+    outcome: Literal["created", "identical", "updated", "merged", "kept", "removed"]
+    detail: str
+    result: str
+    render: str
+
+
+class Conflict(Record, frozen=True, kw_only=True):
+    """A file that a person has to settle, with the digests of what disagreed; empty for no file."""
+
+    repo: Repo
+    path: str
+    base: str
+    working: str
+    render: str

@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: Copyright (c) 2026 the porter authors. All rights reserved.
+# SPDX-License-Identifier: Apache-2.0
+
+"""Classifies the images of the test folder."""
+
+import os
+
+from pytorch_lightning import Trainer
+
+from nvidia_tao_pytorch.config.classification_pyt.default_config import ExperimentConfig
+from nvidia_tao_pytorch.core.decorators.workflow import monitor_status
+from nvidia_tao_pytorch.core.hydra.hydra_runner import hydra_runner
+from nvidia_tao_pytorch.core.initialize_experiments import initialize_inference_experiment
+from nvidia_tao_pytorch.core.tlt_logging import obfuscate_logs
+from nvidia_tao_pytorch.cv.classification_pyt.dataloader.pl_classification_data_module import CLDataModule
+from nvidia_tao_pytorch.cv.classification_pyt.model.classifier_pl_model import ClassifierPlModel
+
+
+def run_experiment(experiment_config, key):
+    model_path, trainer_kwargs = initialize_inference_experiment(experiment_config, key)
+    dm = CLDataModule(experiment_config.dataset)
+    dm.setup(stage="predict")
+    model = ClassifierPlModel.load_from_checkpoint(
+        model_path, map_location="cpu", experiment_spec=experiment_config
+    )
+    Trainer(**trainer_kwargs).predict(model, datamodule=dm)
+
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@hydra_runner(
+    config_path=os.path.join(ROOT, "experiment_specs"), config_name="experiment_spec", schema=ExperimentConfig
+)
+@monitor_status(name="Classification", mode="inference")
+def main(cfg: ExperimentConfig) -> None:
+    obfuscate_logs(cfg)
+    run_experiment(cfg, cfg.encryption_key)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""Makes git repositories of the embedded kit and of the released packages that belong to it.
+
+Commit ids depend on the content alone: author, date and message are fixed. A repository appears
+under its name only when it is whole, and is never changed afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from porter import git
+from porter.errors import PorterError, WorkspaceError
+from porter.records.base import Record
+from porter.records.reference import Repo
+from porter.sandbox.installer import Failure, Installer
+
+Progress = Callable[[str], None]
+
+_KIT = Path(__file__).resolve().parent / "kit" / "tao-pytorch"
+_WRITTEN_BY_PYTHON = ("__pycache__", "*.pyc", "*.egg-info")
+_SIGNATURE = "porter <porter@localhost> 1767225600 +0000"
+_MARKER = "porter-commit"
+
+
+class Package(Record, frozen=True, kw_only=True):
+    """A wheel of the package index, pinned.
+
+    Attributes:
+        sha256: digest of the wheel, 64 hex digits; pip refuses any other file.
+    """
+
+    repo: Repo
+    name: str
+    version: str
+    sha256: str
+
+
+PACKAGES = (
+    Package(
+        repo="tao-core",
+        name="nvidia-tao-core",
+        version="7.0.1",
+        sha256="55310e01e2f9e20ff2a8f4cdd05f0a1da10848633bb94cd083e654f53197617f",
+    ),
+    Package(
+        repo="tao-deploy",
+        name="nvidia-tao-deploy",
+        version="7.0.1",
+        sha256="e4298e6835dec1d4b14d2bfb331656ace8b3a8d9b9ee4c057084ac7bf94c2efa",
+    ),
+)
+
+
+def _silent(line: str) -> None:
+    """Show nothing."""
+
+
+def materialise(cache: Path, *, progress: Progress = _silent) -> dict[Repo, Path]:
+    """Return the repositories of the kit and of the packages beside it, making what is missing.
+
+    Raises:
+        WorkspaceError: as :func:`materialise_tao_pytorch` and :func:`materialise_package` do.
+    """
+    made: dict[Repo, Path] = {"tao-pytorch": materialise_tao_pytorch(cache, progress=progress)}
+    for package in PACKAGES:
+        made[package.repo] = materialise_package(package, cache, progress=progress)
+    return made
+
+
+def materialise_tao_pytorch(cache: Path, *, progress: Progress = _silent) -> Path:
+    """Return the repository of the kit, one per content of the kit; needs no network.
+
+    Raises:
+        WorkspaceError: git failed, the cache cannot be written, or somebody changed the repository.
+    """
+
+    def fill(folder: Path) -> None:
+        for name, content in _kit_files():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+
+    name = f"tao-pytorch-{kit_digest()[:12]}"
+    message = "porter's embedded kit for image classification"
+    return _repository(cache, name, fill, message, "", progress)
+
+
+def materialise_package(package: Package, cache: Path, *, progress: Progress = _silent) -> Path:
+    """Return the repository with a wheel's content, tagged with its version.
+
+    Raises:
+        WorkspaceError: pip could not get that very wheel, or as for the kit.
+    """
+    name = f"{package.repo}-{package.version}-{package.sha256[:12]}"
+
+    def fill(folder: Path) -> None:
+        # The prefix makes it part of what the next run sweeps, should this one be killed.
+        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder.parent) as downloads:
+            wheel = _download(package, Path(downloads), cache, progress)
+            _unpack(wheel, folder)
+
+    message = f"{package.name} {package.version}, as the package index has it"
+    return _repository(cache, name, fill, message, package.version, progress)
+
+
+@functools.cache
+def kit_digest() -> str:
+    """Return the SHA-256 (64 hex digits) of the names and contents of the kit's files."""
+    total = hashlib.sha256()
+    for name, content in _kit_files():
+        total.update(f"{name}\0{len(content)}\0".encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def _kit_files() -> Iterator[tuple[str, bytes]]:
+    for path in sorted(_KIT.rglob("*")):
+        parts = path.relative_to(_KIT).parts
+        written = any(PurePosixPath(part).match(rule) for part in parts for rule in _WRITTEN_BY_PYTHON)
+        if path.is_file() and not written:
+            yield "/".join(parts), path.read_bytes()
+
+
+def _repository(
+    cache: Path, name: str, fill: Callable[[Path], None], message: str, tag: str, progress: Progress
+) -> Path:
+    folder = cache / "embedded" / name
+    if _whole(folder):
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder, progress):
+            if not _whole(folder):
+                progress(f"making the repository {name}")
+                _make(folder, fill, message, tag)
+    except OSError as error:
+        raise WorkspaceError(
+            f"The embedded repository {name} could not be made.",
+            why=str(error),
+            next_step=f"make {cache} writable, with 50 MB free, and repeat the command",
+        ) from error
+    return folder
+
+
+def _make(folder: Path, fill: Callable[[Path], None], message: str, tag: str) -> None:
+    # Under the lock, a folder of this pattern can only be what a killed porter left behind.
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(left)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        building.chmod(0o755)
+        fill(building)
+        _commit(building, message, tag)
+        building.rename(folder)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    descriptor = os.open(folder.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _commit(folder: Path, message: str, tag: str) -> None:
+    """Commit everything in *folder*; the object is written as it is, so no identity gets into it."""
+    git.run(folder, "init", "--quiet", "--template=", "--initial-branch=main", "--object-format=sha1", ".")
+    git.run(folder, "-c", "core.fileMode=false", "add", "--all", "--force", ".")
+    tree = git.line(folder, "write-tree")
+    text = f"tree {tree}\nauthor {_SIGNATURE}\ncommitter {_SIGNATURE}\n\n{message}\n"
+    made = git.output(folder, "hash-object", "-t", "commit", "-w", "--stdin", data=text.encode())
+    commit = made.decode().strip()
+    git.run(folder, "update-ref", "refs/heads/main", commit)
+    if tag:
+        git.run(folder, "update-ref", f"refs/tags/{tag}", commit)
+    (folder / ".git" / _MARKER).write_text(commit)
+
+
+def _whole(folder: Path) -> bool:
+    """Return whether the repository is there.
+
+    Raises:
+        WorkspaceError: it is there, but its main branch is not what porter committed.
+    """
+    if not folder.exists():
+        return False
+    marker = folder / ".git" / _MARKER
+    expected = marker.read_text() if marker.is_file() else ""
+    if expected and git.ask(folder, "rev-parse", "--verify", "--quiet", "refs/heads/main") == expected:
+        return True
+    raise WorkspaceError(
+        f"The embedded repository {folder} was changed by hand.",
+        why=f"its branch main is not at commit {expected[:12]}" if expected else f"{marker} is missing",
+        next_step=f"keep what you need of it, remove it (rm -r {folder}), and repeat the command",
+    )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, progress: Progress) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(f"{folder}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        progress(f"waiting for another porter that is making {folder.name}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _download(package: Package, folder: Path, cache: Path, progress: Progress) -> Path:
+    pinned = folder / "requirement.txt"
+    pinned.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+    log = cache / "embedded" / f"{package.repo}-{package.version}.log"
+    installer = Installer(log, progress)
+    title = f"downloading {package.name} {package.version}"
+    options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--ignore-requires-python"]
+    try:
+        pip = _pip(folder, installer)
+        installer.run(title, [*pip, "download", *options, "--dest", str(folder), "-r", str(pinned)])
+    except Failure as failure:
+        raise _undownloaded(package, failure, log) from failure
+    return next(folder.glob("*.whl"))
+
+
+def _undownloaded(package: Package, failure: Failure, log: Path) -> PorterError:
+    return WorkspaceError(
+        f"{package.name} {package.version} could not be fetched from the package index: "
+        f"{failure.step} failed",
+        why=failure.tail,
+        next_step="check the network and pip's configuration (pip config list) and repeat the command; "
+        f"phases 1 to 3 need tao-pytorch alone (--until 3). The whole output is in {log}",
+    )
+
+
+def _pip(folder: Path, installer: Installer) -> list[str]:
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    place = folder / "pip"
+    installer.run("making a place for pip", [sys.executable, "-I", "-m", "venv", str(place)])
+    return [str(place / "bin" / "python"), "-m", "pip"]
+
+
+def _unpack(wheel: Path, folder: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.infolist():
+            path = PurePosixPath(member.filename)
+            if path.is_absolute() or ".." in path.parts or ".git" in path.parts:
+                raise WorkspaceError(
+                    f"The wheel {wheel.name} holds a path that leads elsewhere: {member.filename}",
+                    next_step="do not use this package index",
+                )
+        archive.extractall(folder)

@@ -1,7 +1,8 @@
-"""Rebuilds facts under ``references/`` from released packages: ``python -m porter.refresh model-types``.
+"""Rebuilds facts under ``references/`` from released packages.
 
-Nothing of the packages is imported or kept: wheels are read with ``ast`` and only names,
-versions and literal defaults are written.
+``python -m porter.refresh model-types`` reads wheels of transformers with ``ast``;
+``python -m porter.refresh processors --python PYTHON`` asks the transformers of an environment.
+Only names, versions and default values are written, nobody's code.
 """
 
 from __future__ import annotations
@@ -191,14 +192,43 @@ def compact(facts: dict[str, Any]) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
+def processors(python: str) -> dict[str, Any]:
+    """Ask the transformers of *python* for the defaults of the image processors in ``processors.toml``.
+
+    Raises:
+        subprocess.CalledProcessError: the probe failed there.
+    """
+    from porter.processors import classes
+
+    with tempfile.TemporaryDirectory() as scratch:
+        request, answer = Path(scratch, "request.json"), Path(scratch, "answer.json")
+        request.write_text(json.dumps({"classes": classes()}), encoding="utf-8")
+        probe = Path(__file__).with_name("probes") / "processor_defaults.py"
+        subprocess.run([python, str(probe), str(request), str(answer)], check=True)
+        found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+        return found
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m porter.refresh", description=__doc__)
-    parser.add_argument("facts", choices=["model-types"])
-    parser.add_argument("--wheels", type=Path, help="folder with the wheels; missing ones are downloaded")
+    commands = parser.add_subparsers(dest="facts", required=True)
+    command = commands.add_parser("model-types")
+    command.add_argument("--wheels", type=Path, help="folder with the wheels; missing ones are downloaded")
+    command = commands.add_parser("processors")
+    command.add_argument("--python", required=True, help="interpreter of an environment with transformers")
     options = parser.parse_args(arguments)
+    if options.facts == "processors":
+        target, facts = "processor_defaults.json", processors(options.python)
+    else:
+        target, facts = "model_types.json", _from_wheels(options.wheels)
+    (tree("references") / target).write_text(compact(facts), encoding="utf-8")
+    return 0
+
+
+def _from_wheels(folder: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
-        wheels: Path = options.wheels or Path(scratch)
+        wheels = folder or Path(scratch)
         for version in VERSIONS:
             if not (wheels / f"transformers-{version}-py3-none-any.whl").exists():
                 pip = [
@@ -212,10 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     ":all:",
                 ]
                 subprocess.run([*pip, "-d", str(wheels), f"transformers=={version}"], check=True)
-        target = tree("references") / "model_types.json"
-        target.write_text(compact(model_types(wheels)), encoding="utf-8")
-    sys.stdout.write(f"{target}\n")
-    return 0
+        return model_types(wheels)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,124 @@
+"""Whether porter can port a model that it understands, and in whose words it is turned away."""
+
+from __future__ import annotations
+
+from porter import configs, tasks
+from porter.errors import ModelRejectedError
+from porter.hub import files
+from porter.records.inspection import ExportAttempt, Inspection, ModelProbe
+
+
+def check_supported(inspection: Inspection, transformers: str) -> None:
+    """Turn away a model that the transformers of the target release cannot build as it stands.
+
+    Args:
+        inspection: what the model is.
+        transformers: version that the target release ships.
+
+    Raises:
+        ModelRejectedError: in its own words for each reason.
+    """
+    model_type, architecture = inspection.model_type, inspection.architecture
+    ref, config, releases = inspection.source.ref, inspection.config, tasks.releases()
+    known = releases.model_types.get(model_type)
+    known_class = releases.architectures.get(architecture)
+    remote = configs.remote_code(config)
+    if remote and (known is None or known_class is None):
+        lacking = architecture if known else f"the model type {model_type!r}"
+        raise ModelRejectedError(
+            f"{ref} runs only with code from its own repository: {', '.join(remote)}.",
+            why=f"no release of transformers has {lacking}; porter runs no code that comes with a model",
+            next_step="choose a model whose class is part of transformers",
+        )
+    if known is None:
+        raise ModelRejectedError(
+            f"{ref} has the model type {model_type!r}, which no transformers knows.",
+            why=f"looked at releases {releases.versions[0]} to {releases.versions[-1]}",
+            next_step=f"check model_type in {files.CONFIG}",
+        )
+    for name, fact in ((f"the model type {model_type!r}", known), (architecture, known_class)):
+        if fact is not None and not tasks.knows(fact, transformers):
+            raise _unknown_to(ref, name, fact, transformers)
+    if model_type in {"timm_wrapper", "timm_backbone"}:
+        raise configs.timm(ref, f"its model type is {model_type}")
+    if config.get("quantization_config"):
+        raise ModelRejectedError(
+            f"{ref} is quantised.",
+            why=f"{files.CONFIG} has a quantization_config; porter converts float weights",
+            next_step="choose the model that this one was made from",
+        )
+    verdict = tasks.by_architecture(architecture, model_type)
+    if known_class is not None and inspection.task.task not in verdict.tasks:
+        raise ModelRejectedError(
+            f"{ref} has no head for {inspection.task.task}.",
+            why=f"{architecture} is the bare network",
+            next_step=f"choose a checkpoint that was trained for {inspection.task.task}",
+        )
+    if (
+        inspection.task.task == "image-classification"
+        and inspection.processor
+        and inspection.processor.caveats
+    ):
+        raise ModelRejectedError(
+            f"The image processor of {ref} does something that porter cannot carry over yet.",
+            why=" ".join(inspection.processor.caveats),
+            next_step="choose another model",
+        )
+
+
+def reject_unloadable(inspection: Inspection, probe: ModelProbe) -> None:
+    """Turn away a model whose weights do not fill its class.
+
+    A tensor that shares its storage with one that was loaded is not missing.
+
+    Raises:
+        ModelRejectedError: weights are missing, so the model would be partly random.
+    """
+    loaded = {tensor.name for tensor in inspection.tensors} - set(probe.unexpected)
+    shared = {name for group in probe.tied if loaded & set(group) for name in group}
+    missing = [name for name in probe.missing if name not in shared]
+    if missing:
+        raise ModelRejectedError(
+            f"The weights of {inspection.source.ref} do not fill {inspection.architecture}.",
+            why=f"{len(missing)} tensors are missing, such as {missing[0]}; "
+            f"transformers {probe.transformers} would fill them with random numbers",
+            next_step="choose a checkpoint that was saved from this class",
+        )
+
+
+def reject_unexportable(inspection: Inspection, probe: ModelProbe) -> None:
+    """Turn away a model that ONNX cannot express, whatever way it was tried.
+
+    Raises:
+        ModelRejectedError: names operator, module and workaround of the most telling attempt.
+    """
+    if not probe.exports or any(attempt.ok for attempt in probe.exports):
+        return
+    attempt = max(reversed(probe.exports), key=_tells)
+    where = f" in {attempt.module}" if attempt.module else ""
+    culprit = f"the operator {attempt.operator}{where}" if attempt.operator else f"an operation{where}"
+    tried = ", ".join(f"opset {a.opset} {a.attention} ({a.exporter})" for a in probe.exports)
+    raise ModelRejectedError(
+        f"{inspection.source.ref} does not export to ONNX: {culprit} has no translation."
+        if attempt.operator
+        else f"{inspection.source.ref} does not export to ONNX.",
+        why=f"tried {tried}; {attempt.error or 'no further message'}",
+        next_step=attempt.workaround
+        or f"rewrite {attempt.module or 'the model'} with operators that ONNX has",
+    )
+
+
+def _tells(attempt: ExportAttempt) -> int:
+    return 2 * bool(attempt.operator) + bool(attempt.module)
+
+
+def _unknown_to(
+    ref: str, name: str, fact: tasks.Known | tasks.KnownClass, transformers: str
+) -> ModelRejectedError:
+    first = fact.since or tasks.releases().versions[0]
+    has = f"releases {first} to {fact.until} have it" if fact.until else f"release {first} has it"
+    return ModelRejectedError(
+        f"{ref} needs another transformers than {transformers}, which the target release ships.",
+        why=f"transformers {transformers} does not know {name}; {has}",
+        next_step="choose a model of a type that it knows, or a target release with another transformers",
+    )

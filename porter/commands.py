@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
+from porter import cache
 from porter.cli_options import Given
 from porter.errors import GateFailedError, IncompleteError, PorterError, UsageError
-from porter.records.base import Task
+from porter.records.base import Task, digest
 from porter.records.options import PortOptions
 from porter.ui import Ui
 from porter.workspace import Workspace
@@ -16,12 +18,16 @@ from porter.workspace import Workspace
 
 def port(given: Given, *, dry_run: bool = False) -> None:
     """Make or open the workspace and walk the phases."""
-    options = _options(given)
+    options, dry_run = _options(given), dry_run or given.dry_run
     root = Path(given.workspace) if given.workspace else Path(f"porter-{_slug(given.source)}")
+    if dry_run and not Workspace(root).options_file.exists():
+        # Nothing is made where the user is: a first dry run has a workspace of its own.
+        root = cache.root() / "plans" / f"{_slug(given.source)}-{digest(options)[:12]}"
+        shutil.rmtree(root, ignore_errors=True)
     workspace = Workspace(root)
     if workspace.options_file.exists():
         options = _with_answers(options, workspace.load())
-    _walk(Workspace.create(root, options), given, dry_run=dry_run or given.dry_run)
+    _walk(Workspace.create(root, options), given, dry_run=dry_run)
 
 
 def resume(given: Given) -> None:
@@ -43,11 +49,9 @@ def inspect(given: Given) -> None:
 
     ui = Ui(quiet=True)
 
-    def ask(question: str, choices: Any) -> str:
-        return ui.ask(question, default="", choices=choices, option="--task TASK")
-
     source = hub.resolve(given.source, revision=given.revision)
-    terminal.show_inspection(inspection.inspect(source, task=_task(given.task), ask=ask), as_json=given.json)
+    facts = inspection.inspect(source, task=_task(given.task), ask=ui.ask_task)
+    terminal.show_inspection(facts, as_json=given.json)
 
 
 def doctor(*, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from porter.engine import Event
 from porter.errors import UsageError
+from porter.records.base import Task
 from porter.records.gates import GateState
 
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ class Ui:
                 )
                 or default
             )
+
+    def ask_task(self, question: str, choices: Sequence[Task]) -> Task:
+        """Return the task that the person chooses."""
+        answer = self.ask(question, default="", choices=choices, option="--task TASK")
+        return next(task for task in choices if task == answer)
 
     def confirm(self, question: str, *, option: str = "--yes") -> bool:
         """Return whether the person agrees; True where ``--yes`` was given."""

@@ -92,9 +92,7 @@ def resize_of(processor: ProcessorFacts, img_size: int) -> Resize | None:
 
 def normalisation_of(processor: ProcessorFacts) -> Normalisation:
     """Fold the rescale factor into mean and std, for pixels that were divided by 255."""
-    scale = 1.0 if processor.rescale_factor is None else 255 * processor.rescale_factor
-    if processor.rescale_factor is None:
-        scale = 255.0
+    scale = 255 * (1.0 if processor.rescale_factor is None else processor.rescale_factor)
     mean = processor.mean or (0.0, 0.0, 0.0)
     std = processor.std or (1.0, 1.0, 1.0)
     if abs(scale - 1.0) < 1e-9:
@@ -128,7 +126,9 @@ def classification_context(
     reference = choice.reference
     embed_dim = int(inspection.config["hidden_size"])
     overrides = {
-        "BackboneConfig.type": Override(value=match.name, options=(match.name,)),
+        "BackboneConfig.type": Override(
+            value=match.name, options=(match.name,), description="Backbone architecture"
+        ),
         "HeadConfig.in_channels": Override(value=embed_dim),
         "HeadConfig.topk": Override(value=list(topk)),
         "AugmentationConfig.mean": Override(value=list(pixels.mean)),

@@ -31,7 +31,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
     _download(session, source)
     probe = _probe(session, inspection)
     yield _state_gate(inspection, probe)
-    yield _onnx_gate(probe)
+    yield _onnx_gate(inspection, probe)
 
 
 def suggest_name(inspection: Inspection) -> str:
@@ -62,11 +62,8 @@ def _inspection(session: PortSession, source: Source) -> Inspection:
 
     task = session.options.task
 
-    def ask(question: str, choices: Sequence[str]) -> str:
-        return session.ui.ask(question, default="", choices=choices, option="--task TASK")
-
     def look() -> Inspection:
-        return inspection.inspect(source, task=task, ask=ask)
+        return inspection.inspect(source, task=task, ask=session.ui.ask_task)
 
     found = session.journal.step("inspection", {"source": source, "task": task}, Inspection, look)
     if found.task.source == "answer":
@@ -97,8 +94,8 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
 
 
 def _model_gate(session: PortSession, inspection: Inspection, release: Release) -> GateResult:
-    from porter.inspection import check_supported
     from porter.sandbox.requirements import read_set
+    from porter.support import check_supported
 
     ships = ""
     if release.environment:
@@ -156,10 +153,16 @@ def _settle_name(session: PortSession, inspection: Inspection, reference: Refere
 
 def _clones_gate(session: PortSession, release: Release) -> GateResult:
     from porter import clones
+    from porter.borrow import borrow
 
-    options = session.options
+    options, clone = session.options, session.clone
+    borrowed = session.workspace.state / "borrowed" / "tao-pytorch"
+    if session.dry_run and (
+        borrowed.exists() or clones.read_record(session.workspace, "tao-pytorch") is None
+    ):
+        clone = borrow(clone, borrowed)
     with session.ui.working("making the worktree of tao-pytorch"):
-        record = clones.prepare("tao-pytorch", session.clone, session.workspace, options.branch, options.base)
+        record = clones.prepare("tao-pytorch", clone, session.workspace, options.branch, options.base)
     return passed(
         "clones",
         f"tao-pytorch {release.version} ({release.layout} layout) at {record.commit[:10]}, "
@@ -286,10 +289,10 @@ def _state_gate(inspection: Inspection, probe: ModelProbe) -> GateResult:
     )
 
 
-def _onnx_gate(probe: ModelProbe) -> GateResult:
-    from porter.inspection import reject_unexportable
+def _onnx_gate(inspection: Inspection, probe: ModelProbe) -> GateResult:
+    from porter.support import reject_unexportable
 
-    reject_unexportable(probe)
+    reject_unexportable(inspection, probe)
     worked = next((attempt for attempt in probe.exports if attempt.ok), None)
     if worked is None:
         return blocked("onnx-sanity", "no ONNX export was tried")

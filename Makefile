@@ -1,0 +1,39 @@
+# `make demo` and `make test` do all their own set-up on a machine with Python 3.10+, git, make and a
+# package index. The managed environment (about 7 GB, torch included) is built once per user, into the
+# cache; both commands share it.
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= demo
+PY := $(VENV)/bin/python
+SET := tao-pytorch-7.0.1
+
+.PHONY: demo test lint set-up environment clean
+
+demo: set-up environment
+	@rm -rf $(DEMO)/port
+	@$(PY) -m porter.demo $(DEMO)/vit-base-demo
+	@$(VENV)/bin/porter port $(DEMO)/vit-base-demo --embedded --yes --workspace $(DEMO)/port
+
+test: set-up environment
+	$(PY) -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: set-up
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+set-up: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "porter needs Python 3.10 or newer")'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+environment: set-up
+	@$(PY) -c 'from porter.sandbox.environments import ensure; ensure("$(SET)", progress=print)'
+
+clean:
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -112,11 +112,12 @@ def _unavailable(
 ) -> StrategyUnavailableError:
     reasons = [f"{strategy}: {reason}" for strategy, reason in choice.rejected.items()]
     reasons.append(
-        f"{choice.strategy}: {choice.reason}, but this version of porter does not generate "
-        f"{choice.strategy} ports yet (it has {', '.join(AVAILABLE)})"
+        f"{choice.strategy}: {choice.reason}, but that is not available yet "
+        f"(this version has {', '.join(AVAILABLE)})"
     )
     return StrategyUnavailableError(
-        f"{inspection.source.ref} cannot be ported to {reference.name} by a strategy that this version has.",
+        f"{inspection.source.ref} would have to follow {reference.name} by the strategy {choice.strategy}, "
+        "which this version of porter does not have.",
         why="\n      ".join(reasons),
         next_step="port a model whose architecture the backbone registry has",
         choice=choice,

@@ -18,7 +18,7 @@ from porter.errors import PorterError, UsageError
 from porter.records.base import Record, from_json, to_json
 from porter.records.reference import BackboneEntry, Layout, Release, Repo
 from porter.reference.config import read_config_class
-from porter.reference.facts import assigned_attributes, methods
+from porter.reference.facts import assigned_attributes, bases, methods
 from porter.reference.modules import Module, Sources, Symbol
 from porter.reference.network import config_root
 from porter.reference.registry import read_registry
@@ -207,7 +207,7 @@ def _class_facts(sources: Sources, module: Module, node: ast.ClassDef, types: st
     fields = () if config is None else config.fields
     return SymbolFacts(
         kind="class",
-        bases=tuple(module.qualify(base) for base in node.bases),
+        bases=bases(module, node),
         methods={name: _call_facts(item, in_class=True) for name, item in sorted(methods(node).items())},
         attributes=tuple(sorted({*on_class, *on_self})),
         fields=tuple(

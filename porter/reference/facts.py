@@ -42,12 +42,17 @@ def methods(node: ast.ClassDef) -> dict[str, ast.FunctionDef]:
     return {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
 
 
+def bases(module: Module, node: ast.ClassDef) -> tuple[str, ...]:
+    """Return the import paths of a class's bases; ``object`` says nothing and is left out."""
+    return tuple(name for name in map(module.qualify, node.bases) if name != "object")
+
+
 def class_facts(module: Module, node: ast.ClassDef) -> ClassFacts:
     """Return what the source states about a class; inherited members are not its own."""
     return ClassFacts(
         name=node.name,
         module=module.name,
-        bases=tuple(module.qualify(base) for base in node.bases),
+        bases=bases(module, node),
         methods=tuple(method_facts(item) for item in methods(node).values()),
         attributes=tuple(dict.fromkeys(name for name, _ in assigned_attributes(node))),
     )

@@ -11,6 +11,7 @@ from typing import Any
 from porter.errors import WorkspaceError
 from porter.records.reference import Release, Repo
 from porter.reference.literals import NotLiteralError, evaluate
+from porter.reference.release import newest_release
 from porter.reference.source import Snapshot
 
 PACKAGES: dict[str, Repo] = {
@@ -223,16 +224,14 @@ class Sources:
 
     def lacks(self, path: str, symbol: str) -> WorkspaceError:
         """Return the error for something that a port needs and this release does not have."""
-        absent = path not in self.snapshots[self.release.repo].paths and not self._elsewhere(path)
+        home = self.snapshots[self.release.repo]
+        absent = not any(path in snapshot.paths for snapshot in self.snapshots.values())
         what = f"{self.label} has no {path}" if absent else f"{path} of {self.label} has no {symbol}"
         return WorkspaceError(
             f"{what}.",
             why=f"a port needs {symbol} from there, and porter does not guess where else it could be",
-            next_step="port from a clone at a release that has it (porter knows tao-pytorch 7.0.1)",
+            next_step=f"git -C {home.clone} checkout {newest_release(self.release.repo)}",
         )
-
-    def _elsewhere(self, path: str) -> bool:
-        return any(path in snapshot.paths for snapshot in self.snapshots.values())
 
 
 def keywords(call: ast.Call) -> dict[str, ast.expr]:

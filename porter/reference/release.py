@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 
 import msgspec
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from porter.errors import WorkspaceError
 from porter.records.base import Record
@@ -100,7 +102,7 @@ def read_release(repo: Repo, path: Path, *, revision: str = "HEAD") -> Release:
         raise WorkspaceError(
             f"{path} is a release of {repo} that porter does not know.",
             why=f"looked at: {'; '.join(looked_at)}; {'; '.join(reasons)}",
-            next_step=f"git -C {path} checkout {_newest(repo)}",
+            next_step=f"git -C {path} checkout {newest_release(repo)}",
         )
     where = "inside the repository" if layout == "in-repo" else "in tao-core"
     return Release(
@@ -119,7 +121,8 @@ def known_releases(repo: Repo) -> tuple[str, ...]:
     return tuple(known.version for known in _known().releases if known.repo == repo)
 
 
-def _newest(repo: Repo) -> str:
+def newest_release(repo: Repo) -> str:
+    """Return the newest version of *repo* that porter can recognise; empty where it knows none."""
     return next(reversed(known_releases(repo)), "")
 
 
@@ -181,7 +184,7 @@ def _compare(known: KnownRelease, pins: dict[str, dict[str, str]], image: str) -
     same_image = None
     for file in sorted(set(known.pins) & set(pins)):
         for name, expected in sorted(known.pins[file].items()):
-            found = pins[file].get(_normal(name), "")
+            found = pins[file].get(canonicalize_name(name), "")
             stated = f"{file} pins {name}{found}" if found else f"{file} does not pin {name}"
             if found == expected:
                 agrees.append(f"{stated}, as {known.version} does")
@@ -199,16 +202,14 @@ def _compare(known: KnownRelease, pins: dict[str, dict[str, str]], image: str) -
 
 def _pins(text: str) -> dict[str, str]:
     """Return the version specifier of every requirement line, by normalised name."""
-    pins = {}
+    pins: dict[str, str] = {}
     for line in text.splitlines():
-        found = re.match(r"([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*((?:[<>=!~]=?[^#;\s]*,?\s*)*)", line)
-        if found and not re.match(r"\w+\+", line):
-            pins[_normal(found[1])] = "".join(found[2].split())
+        try:
+            requirement = Requirement(line.partition("#")[0].strip())
+        except InvalidRequirement:
+            continue
+        pins[canonicalize_name(requirement.name)] = str(requirement.specifier)
     return pins
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _base_image(snapshot: Snapshot) -> str:

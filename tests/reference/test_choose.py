@@ -1,0 +1,227 @@
+"""The strategy follows from the model's config and from what the clone's registry really passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from porter.errors import ModelRejectedError
+from porter.records.inspection import Inspection
+from porter.records.reference import Reference, Release
+from porter.reference.choose import StrategyUnavailableError, choose, read_candidates
+from porter.reference.coverage import native_coverage
+from porter.reference.release import read_release
+from tests.real_clones import real_clone
+from tests.reference.trees import CV, VIT, inspection, tao_tree
+
+BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+HUGE = {
+    "hidden_size": 1280,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 16,
+    "intermediate_size": 5120,
+    "patch_size": 14,
+}
+SMALL = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536}
+
+
+def candidates(clone: Path) -> tuple[tuple[Reference, ...], Release]:
+    release = read_release("tao-pytorch", clone)
+    return read_candidates(clone, release, "image-classification"), release
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Reference, ...], Release]:
+    return candidates(tao_tree(tmp_path_factory.mktemp("tree") / "clone"))
+
+
+@pytest.fixture
+def references(tree: tuple[tuple[Reference, ...], Release]) -> tuple[Reference, ...]:
+    return tree[0]
+
+
+def rejected(inspected: Inspection, references: tuple[Reference, ...]) -> str:
+    with pytest.raises(StrategyUnavailableError) as refused:
+        choose(inspected, references, references[0].release)
+    assert refused.value.choice.strategy == "timm"
+    assert refused.value.choice.rejected["native"] in str(refused.value)
+    assert "timm" in refused.value.what
+    return refused.value.choice.rejected["native"]
+
+
+def test_base_as_transformers_saves_it(references: tuple[Reference, ...]) -> None:
+    choice = choose(inspection(BASE | {"layer_norm_eps": 1e-12}), references, references[0].release)
+
+    match = choice.strategy.backbone
+    assert choice.strategy.strategy == "native"
+    assert match is not None
+    assert (match.name, match.remap, match.arguments) == ("vit_base_patch16", "vit", {"norm_eps": 1e-12})
+    assert match.differences == ("every layer norm has epsilon 1e-12, the entry's own is 1e-06",)
+    assert choice.reference.name == "classification_pyt"
+    assert choice.candidates[0].reasons[:2] == (
+        "it does image-classification",
+        "its backbone registry (3 names) has the model's architecture: vit_base_patch16",
+    )
+
+
+def test_what_the_config_leaves_out_is_what_transformers_takes(references: tuple[Reference, ...]) -> None:
+    match = choose(inspection({}), references, references[0].release).strategy.backbone
+
+    assert match is not None
+    assert (match.name, match.arguments) == ("vit_base_patch16", {"norm_eps": 1e-12})
+
+
+def test_size_epsilon_and_dropout(references: tuple[Reference, ...]) -> None:
+    config = HUGE | {"layer_norm_eps": 1e-6, "hidden_dropout_prob": 0.1, "image_size": 336}
+    match = choose(inspection(config, size=(336, 336)), references, references[0].release).strategy.backbone
+
+    assert match is not None
+    assert (match.name, match.arguments) == ("vit_huge_patch14", {"img_size": 336})
+    assert "336 x 336 pixels, the entry's own size is 224" in match.differences[0]
+    assert "dropout of 0.1 after the projections is not carried over" in match.differences[1]
+
+
+def test_square_pairs_are_numbers(references: tuple[Reference, ...]) -> None:
+    config = BASE | {"image_size": [224, 224], "patch_size": [16, 16], "layer_norm_eps": 1e-6}
+    match = choose(inspection(config), references, references[0].release).strategy.backbone
+
+    assert match is not None
+    assert match.arguments == {}
+
+
+def test_the_registry_decides_not_a_list_of_names(tmp_path: Path) -> None:
+    renamed = VIT.replace("def vit_base_patch16(", "def my_own_name(").replace(
+        "mlp_ratio=4, qkv_bias=True, ", ""
+    )
+    references, release = candidates(
+        tao_tree(
+            tmp_path / "clone",
+            {
+                f"{CV}/backbone_v2/vit.py": renamed,
+                f"{CV}/backbone_v2/__init__.py": (
+                    "from nvidia_tao_pytorch.cv.backbone_v2.registry import BACKBONE_REGISTRY\n"
+                    "from nvidia_tao_pytorch.cv.backbone_v2.vit import my_own_name\n"
+                ),
+            },
+        )
+    )
+
+    match = choose(inspection(BASE), references, release).strategy.backbone
+
+    assert match is not None
+    assert match.name == "my_own_name"
+
+
+@pytest.mark.parametrize(
+    ("passed", "shown"),
+    [
+        ("final_norm=False", "final_norm False, the model True"),
+        ("global_pool='avg', final_norm=True", "global_pool avg, the model token"),
+        ("init_values=1e-5, final_norm=True", "init_values, which porter has no facts about"),
+        ("act_layer=nn.SiLU, final_norm=True", "act_layer, which porter has no facts about"),
+        ("reg_tokens=4, final_norm=True", "reg_tokens 4, the model 0"),
+    ],
+)
+def test_an_entry_that_is_no_plain_vit_is_not_taken(tmp_path: Path, passed: str, shown: str) -> None:
+    source = VIT.replace("final_norm=True", passed)
+    references, _ = candidates(tao_tree(tmp_path / "clone", {f"{CV}/backbone_v2/vit.py": source}))
+
+    assert shown in rejected(inspection(BASE), references)
+
+
+def test_an_entry_that_fixes_its_norm_layer_cannot_take_the_epsilon(tmp_path: Path) -> None:
+    source = VIT.replace("final_norm=True", "norm_layer=partial(nn.LayerNorm, eps=1e-5)")
+    references, _ = candidates(tao_tree(tmp_path / "clone", {f"{CV}/backbone_v2/vit.py": source}))
+
+    assert "vit_base_patch16 takes no other" in rejected(inspection(BASE), references)
+
+
+def test_an_entry_without_kwargs_cannot_take_an_image_size(tmp_path: Path) -> None:
+    source = VIT.replace("final_norm=True, **kwargs", "final_norm=True")
+    references, _ = candidates(tao_tree(tmp_path / "clone", {f"{CV}/backbone_v2/vit.py": source}))
+
+    config = BASE | {"layer_norm_eps": 1e-6}
+    assert "takes no other" in rejected(inspection(config, size=(384, 384)), references)
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (SMALL, "with embed_dim 384, depth 12, num_heads 6, patch_size 16, mlp_ratio 4, qkv_bias True"),
+        (BASE | {"patch_size": 32}, "the nearest, vit_base_patch16, has patch_size 16, the model 32"),
+        (BASE | {"intermediate_size": 3000}, "mlp_ratio 4, the model 3.90625"),
+        (BASE | {"qkv_bias": False}, "qkv_bias True, the model False"),
+        (
+            BASE | {"hidden_act": "gelu_new"},
+            "hidden_act is 'gelu_new': the backbone's blocks apply the exact",
+        ),
+        (BASE | {"pruned_heads": {"0": [1]}}, "pruned_heads is {'0': [1]}"),
+        (BASE | {"patch_size": [16, 8]}, "the model cuts patches of 16 x 8, but TAO's are square"),
+    ],
+)
+def test_models_that_no_entry_computes(
+    references: tuple[Reference, ...], config: dict[str, object], reason: str
+) -> None:
+    assert reason in rejected(inspection(config), references)
+
+
+def test_inputs_that_the_reference_cannot_feed(references: tuple[Reference, ...]) -> None:
+    wide = rejected(inspection(BASE, size=(224, 448)), references)
+    grey = rejected(inspection(BASE, channels=1), references)
+    uneven = rejected(inspection(BASE, size=(230, 230)), references)
+
+    assert "images of 224 x 448 (height x width)" in wide
+    assert "the model takes 1 channels, but the data pipeline of classification_pyt always gives 3" in grey
+    assert "an image of 230 pixels is no whole number of patches of 16" in uneven
+
+
+def test_a_model_type_without_facts(references: tuple[Reference, ...]) -> None:
+    swin = msgspec.structs.replace(inspection(), model_type="swin")
+
+    with pytest.raises(StrategyUnavailableError) as refused:
+        choose(swin, references, references[0].release)
+
+    assert refused.value.choice.strategy == "compose"
+    assert list(refused.value.choice.rejected) == ["native", "timm", "transplant"]
+    assert native_coverage(swin, references[0]).match is None
+
+
+def test_a_model_type_is_no_path(references: tuple[Reference, ...]) -> None:
+    odd = msgspec.structs.replace(inspection(), model_type="../networks/classification_pyt")
+
+    assert native_coverage(odd, references[0]).match is None
+
+
+def test_a_task_without_networks(references: tuple[Reference, ...]) -> None:
+    release = references[0].release
+
+    with pytest.raises(ModelRejectedError, match="knows no network of tao-pytorch"):
+        choose(inspection(), (), release)
+    assert read_candidates(Path("/nowhere"), release, "object-detection") == ()
+
+
+def test_the_same_facts_give_the_same_choice(references: tuple[Reference, ...]) -> None:
+    first = choose(inspection(BASE), references, references[0].release)
+
+    assert choose(inspection(BASE), references, references[0].release) == first
+
+
+@pytest.mark.real_tao
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [(BASE, "vit_base_patch16"), (LARGE, "vit_large_patch16"), (HUGE, "vit_huge_patch14"), (SMALL, None)],
+)
+def test_the_real_registry(config: dict[str, object], name: str | None) -> None:
+    references, release = candidates(real_clone("tao-pytorch"))
+
+    if name is None:
+        assert "it has vit_base_patch16, vit_huge_patch14, vit_large_patch16" in rejected(
+            inspection(config), references
+        )
+        return
+    match = choose(inspection(config), references, release).strategy.backbone
+    assert match is not None
+    assert match.name == name

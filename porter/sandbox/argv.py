@@ -63,6 +63,11 @@ def run_user(host: HostFacts) -> int:
     return NOBODY if host.uid == 0 and host.droppable else host.uid
 
 
+def reports_signals_as_shells_do(host: HostFacts) -> bool:
+    """Return whether a program that a signal ended is told as exit code 128 and the signal's number."""
+    return bool(host.bwrap) or "--pid" in host.unshare
+
+
 def host_argv(spec: RunSpec, environment: Environment, host: HostFacts) -> tuple[str, ...]:
     """Return the whole command that runs *spec*.
 
@@ -100,6 +105,7 @@ def variables(spec: RunSpec, environment: Environment, host: HostFacts) -> dict[
     """
     threads = str(host.cpus)
     python_path = [spec.variables.get("PYTHONPATH", ""), *environment.python_path]
+    path = ":".join(part for part in python_path if part)
     merged = {
         "HOME": _HOME,
         "LANG": "C.UTF-8",
@@ -114,7 +120,7 @@ def variables(spec: RunSpec, environment: Environment, host: HostFacts) -> dict[
         "USER": "porter",
         **_QUIET,
         **spec.variables,
-        "PYTHONPATH": ":".join(part for part in python_path if part),
+        **({"PYTHONPATH": path} if path else {}),
     }
     return dict(sorted(merged.items()))
 
@@ -163,6 +169,8 @@ def _bubblewrap(spec: RunSpec, environment: Environment, host: HostFacts) -> Ite
         yield from ("--ro-bind", outside, inside)
     for mount in mounts:
         yield from ("--bind" if mount.writable else "--ro-bind", mount.path, mount.path)
+    # What bubblewrap itself made is memory without a bound.
+    yield from ("--remount-ro", "/dev", "--remount-ro", "/")
     yield from ("--chdir", spec.cwd, "--")
 
 
@@ -183,6 +191,9 @@ def _bounded(host: HostFacts, size: str, mode: str) -> Iterator[str]:
 def _unshare(host: HostFacts) -> Iterator[str]:
     if host.unshare:
         yield from (host.tools["unshare"], *host.unshare, "--")
+    if "--pid" in host.unshare:
+        # The first process of a namespace ignores signals to itself; a program that aborts would not end.
+        yield from ("/bin/sh", "-c", '"$@"; exit "$?"', "sh")
 
 
 def _limits(limits: Limits, host: HostFacts) -> Iterator[str]:

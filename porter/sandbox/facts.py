@@ -23,7 +23,7 @@ _TOOLS = ("env", "bwrap", "prlimit", "setpriv", "unshare", "choom")
 _BWRAP_OPTIONS = ("--size", "--perms", "--disable-userns")
 _TOP = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 _READ_ONLY_FOLDERS = ("/usr", "/sys/devices/system")
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ETC = ("/etc/fonts", "/etc/ld.so.cache")
 _LIMITS = {
     "core": resource.RLIMIT_CORE,
@@ -56,7 +56,7 @@ def machine() -> HostFacts:
             why=f"this is {platform.system()}",
             next_step="run porter on a Linux machine",
         )
-    tools = {name: path for name in _TOOLS if (path := shutil.which(name, path=_SYSTEM_PATH))}
+    tools = {name: path for name in _TOOLS if (path := shutil.which(name, path=SYSTEM_PATH))}
     if "env" not in tools:
         raise SandboxError("the host sandbox needs the program env (GNU coreutils)")
     bare = HostFacts(

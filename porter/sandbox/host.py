@@ -16,7 +16,13 @@ import msgspec
 from porter.errors import SandboxError
 from porter.records.sandbox import Environment, HostFacts, Mount, RunResult, RunSpec
 from porter.sandbox import facts
-from porter.sandbox.argv import host_argv, isolation, preparation, run_user
+from porter.sandbox.argv import (
+    host_argv,
+    isolation,
+    preparation,
+    reports_signals_as_shells_do,
+    run_user,
+)
 from porter.sandbox.base import COMMAND, LOG, Sandbox, new_run_folder, tail
 from porter.sandbox.process import Ended, execute
 
@@ -154,8 +160,7 @@ def _check_started(ended: Ended, log: Path, host: HostFacts) -> None:
 
 
 def _own_code(ended: Ended, host: HostFacts) -> int:
-    # bubblewrap reports a signal as shells do: 128 and its number.
-    if host.bwrap and 128 < ended.code <= 128 + 64:
+    if reports_signals_as_shells_do(host) and 128 < ended.code <= 128 + 64:
         return 128 - ended.code
     return ended.code
 

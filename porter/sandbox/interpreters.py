@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -49,8 +52,21 @@ class Interpreter(Record, frozen=True, kw_only=True):
     complete: bool
 
 
+def this() -> Interpreter:
+    """Return the facts of the interpreter that porter runs with, without starting it again."""
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    return Interpreter(
+        executable=os.path.realpath(base),
+        version=platform.python_version(),
+        minor="{}.{}".format(*sys.version_info),
+        machine=platform.machine(),
+        base_prefix=os.path.realpath(sys.base_prefix),
+        complete=all(importlib.util.find_spec(name) for name in ("ensurepip", "venv")),
+    )
+
+
 def ask(executable: str) -> Interpreter | None:
-    """Return the facts of an interpreter, or None where it does not run."""
+    """Return the facts of another interpreter, or None where it does not run."""
     try:
         done = subprocess.run(
             [executable, "-I", "-c", _QUESTIONS], capture_output=True, timeout=30, check=False
@@ -71,10 +87,7 @@ def choose(pythons: tuple[str, ...], *, purpose: str) -> Interpreter:
         SandboxError: none fits; the text names the versions and what was found instead.
     """
     passed_over: list[str] = []
-    for candidate in _candidates(pythons):
-        found = ask(candidate)
-        if found is None:
-            continue
+    for found in _candidates(pythons):
         if found.minor not in pythons:
             passed_over.append(f"{found.executable} is {found.version}")
         elif not found.complete:
@@ -90,9 +103,10 @@ def choose(pythons: tuple[str, ...], *, purpose: str) -> Interpreter:
     )
 
 
-def _candidates(pythons: tuple[str, ...]) -> Iterator[str]:
-    yield sys.executable
+def _candidates(pythons: tuple[str, ...]) -> Iterator[Interpreter]:
+    yield this()
     for minor in pythons:
         path = shutil.which(f"python{minor}")
-        if path:
-            yield path
+        found = ask(path) if path else None
+        if found is not None:
+            yield found

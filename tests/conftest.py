@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from porter.records.sandbox import Environment
+from porter.sandbox import environments
+from porter.sandbox.host import HostSandbox
 from tests.repositories import GIT_IDENTITY
 
 REAL_CACHE = Path(os.environ.get("PORTER_CACHE") or Path.home() / ".cache" / "porter")
@@ -54,3 +57,20 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def tao_environment() -> Environment:
+    """The managed tao-pytorch environment of the person who runs the tests; skips where there is none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORTER_CACHE", str(REAL_CACHE))
+        found = environments.find("tao-pytorch-7.0.1")
+    if found is None:
+        pytest.skip("the environment tao-pytorch-7.0.1 is not built; any port builds it")
+    return found
+
+
+@pytest.fixture
+def tao_sandbox(tao_environment: Environment, tmp_path: Path) -> HostSandbox:
+    """A host sandbox with the managed tao-pytorch environment."""
+    return HostSandbox(tao_environment, tmp_path / "runs")

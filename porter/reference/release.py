@@ -57,7 +57,7 @@ class _Match(Record, frozen=True, kw_only=True):
     release: KnownRelease
     agrees: tuple[str, ...]
     differs: tuple[str, ...]
-    same_image: bool | None
+    same_image: bool
 
     @property
     def rank(self) -> int:
@@ -65,9 +65,9 @@ class _Match(Record, frozen=True, kw_only=True):
 
     @property
     def fits(self) -> bool:
-        """Whether this release can be meant: the base image decides, a local commit may move a pin."""
+        """Whether this release can be meant: with its base image a local commit may have moved a pin."""
         allowed = _PINS_THAT_MAY_DIFFER if self.same_image else 0
-        return self.same_image is not False and bool(self.agrees) and len(self.differs) <= allowed
+        return bool(self.agrees) and len(self.differs) <= allowed
 
 
 @functools.cache
@@ -181,7 +181,7 @@ def _matches(repo: Repo, snapshot: Snapshot, layout: Layout) -> tuple[list[str],
 
 def _compare(known: KnownRelease, pins: dict[str, dict[str, str]], image: str) -> _Match:
     agrees, differs = [], []
-    same_image = None
+    same_image = False
     for file in sorted(set(known.pins) & set(pins)):
         for name, expected in sorted(known.pins[file].items()):
             found = pins[file].get(canonicalize_name(name), "")

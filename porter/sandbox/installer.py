@@ -47,7 +47,7 @@ _REMOVED = (
     "PIP_VERBOSE",
 )
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
 _QUERY = re.compile(r"(https?://[^\s?]+)\?[^\s]+")
 
 

@@ -87,13 +87,7 @@ def pins(of: RequirementSet, python: str) -> dict[str, str]:
     Raises:
         SandboxError: a line is no exact pin, or two lines pin one distribution.
     """
-    found: dict[str, str] = {}
-    for file in of.files:
-        for name, version in _pins_of(of, file, python):
-            if name in found:
-                raise _broken(of, f"{file}: {name} is pinned twice")
-            found[name] = version
-    return found
+    return {name: version for step in _steps(of, python).values() for name, version in step.items()}
 
 
 def key(of: RequirementSet, python: str, machine: str) -> str:
@@ -101,12 +95,15 @@ def key(of: RequirementSet, python: str, machine: str) -> str:
 
     Comments, stand-ins and pins for other interpreters are no part of it: they change nothing that is
     installed, and a build takes gigabytes.
+
+    Raises:
+        SandboxError: as :func:`pins` does.
     """
-    steps = {file: sorted(_pins_of(of, file, python)) for file in of.files}
+    steps = {file: sorted(step.items()) for file, step in _steps(of, python).items()}
     return digest({"format": _FORMAT, "python": python, "machine": machine, "steps": steps})[:12]
 
 
-def _pins_of(of: RequirementSet, file: str, python: str) -> list[tuple[str, str]]:
+def _steps(of: RequirementSet, python: str) -> dict[str, dict[str, str]]:
     from packaging.markers import default_environment
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
@@ -116,22 +113,26 @@ def _pins_of(of: RequirementSet, file: str, python: str) -> list[tuple[str, str]
         "python_version": python,
         "python_full_version": f"{python}.0",
     }
-    found: list[tuple[str, str]] = []
-    for line in of.path(file).read_text(encoding="utf-8").splitlines():
-        text = line.split("#", 1)[0].strip()
-        if not text:
-            continue
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
-            raise _broken(of, f"{file}: {text}: {error}") from error
-        if requirement.marker is not None and not requirement.marker.evaluate(markers):
-            continue
-        exact = [part.version for part in requirement.specifier if part.operator == "=="]
-        if len(exact) != 1:
-            raise _broken(of, f"{file}: {text} is not pinned to one version")
-        found.append((canonicalize_name(requirement.name), exact[0]))
-    return found
+    steps: dict[str, dict[str, str]] = {file: {} for file in of.files}
+    for file in of.files:
+        for line in of.path(file).read_text(encoding="utf-8").splitlines():
+            text = line.split("#", 1)[0].strip()
+            if not text:
+                continue
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement as error:
+                raise _broken(of, f"{file}: {text}: {error}") from error
+            if requirement.marker is not None and not requirement.marker.evaluate(markers):
+                continue
+            exact = [part.version for part in requirement.specifier if part.operator == "=="]
+            name = canonicalize_name(requirement.name)
+            if len(exact) != 1:
+                raise _broken(of, f"{file}: {text} is not pinned to one version")
+            if any(name in step for step in steps.values()):
+                raise _broken(of, f"{file}: {name} is pinned twice")
+            steps[file][name] = exact[0]
+    return steps
 
 
 def stand_ins_digest(of: RequirementSet) -> str:

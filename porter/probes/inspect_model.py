@@ -1,0 +1,444 @@
+"""Builds a Hugging Face model, looks at its state, and tries whether ONNX can express it.
+
+Request: ``porter.records.probes.InspectModel``; answer: ``porter.records.inspection.ModelProbe``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = {
+    "torch.bfloat16": "BF16",
+    "torch.bool": "BOOL",
+    "torch.complex64": "C64",
+    "torch.float16": "F16",
+    "torch.float32": "F32",
+    "torch.float64": "F64",
+    "torch.float8_e4m3fn": "F8_E4M3",
+    "torch.float8_e5m2": "F8_E5M2",
+    "torch.int16": "I16",
+    "torch.int32": "I32",
+    "torch.int64": "I64",
+    "torch.int8": "I8",
+    "torch.uint8": "U8",
+}
+REWRITES = {
+    "_upsample_bicubic2d_aa": "compute the resized position embedding once, at the size that is exported",
+    "adaptive_avg_pool2d": "replace the pooling by two constant averaging matrices",
+    "col2im": "replace fold by reshape and permute, or export with opset 18",
+    "grid_sampler": "cast the sampling grid to the type of the image",
+    "GridSample": "cast the sampling grid to the type of the image",
+}
+"""What helps against an operator; seen on real models."""
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Answer the request."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import torch
+    import transformers
+
+    from porter.weights.kernel.serve import ProbeError
+
+    torch.set_num_threads(request["threads"])
+    torch.set_grad_enabled(False)
+    model, loading = build(request["folder"], request["architecture"])
+    inputs = images(2, request["channels"], request["image_size"], request["seed"])
+    try:
+        outputs = dict(tensors(model(pixel_values=inputs[:1])))
+    except Exception as error:
+        raise ProbeError(
+            f"{request['architecture']} does not run on an image of {tuple(inputs.shape[1:])}",
+            why=first_line(error),
+            next_step="check image_size and num_channels in config.json",
+        ) from error
+    attempts, worst = exports(wrap(model), inputs, request)
+    return {
+        "transformers": transformers.__version__,
+        "state": state(model),
+        "missing": sorted(loading["missing_keys"]),
+        "unexpected": sorted(loading["unexpected_keys"]),
+        "tied": tied(model),
+        "head": head(model, inputs[:1]) if request["head"] else None,
+        "output_shapes": {name: list(tensor.shape) for name, tensor in outputs.items()},
+        "exports": attempts,
+        "max_relative_error": worst,
+    }
+
+
+def build(folder: str, architecture: str) -> tuple[Any, dict[str, Any]]:
+    """Return the model in float32 with eager attention, and what ``from_pretrained`` reported.
+
+    Raises:
+        ProbeError: this transformers lacks the class, or the files do not make one.
+    """
+    import torch
+    import transformers
+
+    from porter.weights.kernel.serve import ProbeError
+
+    model_class: Any = getattr(transformers, architecture, None)
+    if not is_model_class(model_class):
+        raise ProbeError(
+            f"transformers {transformers.__version__} has no model class {architecture}",
+            next_step="correct architectures in config.json",
+        )
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        model, loading = model_class.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            attn_implementation="eager",
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        raise ProbeError(
+            f"{architecture} cannot be built from its files",
+            why=first_line(error),
+            next_step="check that config.json and the weights belong together",
+        ) from error
+    return model.eval(), loading
+
+
+def is_model_class(value: object) -> bool:
+    """Return whether *value* is a model class of transformers."""
+    import transformers
+
+    return isinstance(value, type) and issubclass(value, transformers.PreTrainedModel)
+
+
+def images(count: int, channels: int, size: Sequence[int], seed: int) -> torch.Tensor:
+    """Return *count* different inputs of the spread that normalised images have."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, channels, *size, generator=generator)
+
+
+def tensors(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors in a model's output with dotted names, in order."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        yield name or "output", value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from tensors(part, f"{name}.{key}".strip("."))
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from tensors(part, f"{name}.{index}".strip("."))
+
+
+def state(model: Any) -> list[dict[str, Any]]:
+    """Return the state dict's tensors, sorted by name."""
+    buffers = {name for name, _ in model.named_buffers(remove_duplicate=False)}
+    return [
+        {
+            "name": name,
+            "shape": list(tensor.shape),
+            "dtype": DTYPES.get(str(tensor.dtype), str(tensor.dtype)),
+            "buffer": name in buffers,
+        }
+        for name, tensor in sorted(model.state_dict().items())
+    ]
+
+
+def tied(model: Any) -> list[list[str]]:
+    """Return the groups of names in the state dict that share storage."""
+    groups: dict[int, list[str]] = {}
+    for name, tensor in sorted(model.state_dict().items()):
+        if tensor.numel():
+            groups.setdefault(tensor.untyped_storage().data_ptr(), []).append(name)
+    return sorted(names for names in groups.values() if len(names) > 1)
+
+
+def head(model: Any, pixel_values: torch.Tensor) -> dict[str, Any] | None:
+    """Return the classification head: the top-level module whose output are the logits.
+
+    It is separable where one module outside of the body makes the logits as they leave the model
+    and shares no tensor with the body.
+    """
+    import torch
+
+    count = getattr(model.config, "num_labels", 0)
+    body = model.base_model_prefix
+    made: dict[str, Any] = {}
+
+    def remember(name: str) -> Any:
+        return lambda _module, _inputs, output: made.__setitem__(name, output)
+
+    hooks = [child.register_forward_hook(remember(name)) for name, child in model.named_children()]
+    try:
+        logits = dict(tensors(model(pixel_values=pixel_values))).get("logits")
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if logits is None:
+        return None
+    owned = {name: [f"{name}.{key}" for key in child.state_dict()] for name, child in model.named_children()}
+    rows = {
+        name
+        for name, child in model.named_children()
+        if name != body and any(t.ndim and t.shape[0] == count for t in child.state_dict().values())
+    }
+    makers = [
+        name for name in rows if isinstance(made.get(name), torch.Tensor) and torch.equal(made[name], logits)
+    ]
+    found = sorted(makers or rows)
+    answer = {"prefix": " + ".join(found), "tensors": sorted(t for name in found for t in owned[name])}
+    if len(makers) != 1:
+        if not rows:
+            reason = f"no module beside the body has {count} rows"
+        elif len(rows) > 1:
+            reason = f"{' and '.join(sorted(rows))} make the logits together"
+        else:
+            reason = f"the output of {found[0]} is changed before it leaves the model"
+        return {**answer, "separable": False, "reason": reason}
+    shared = [n for group in tied(model) for n in group if {*group} & {*answer["tensors"]}]
+    outside = sorted({*shared} - {*answer["tensors"]})
+    if outside:
+        return {**answer, "separable": False, "reason": f"it shares its weights with {outside[0]}"}
+    return {**answer, "separable": True, "reason": ""}
+
+
+def wrap(model: Any) -> Any:
+    """Return a module that takes pixel values by position and returns a tuple of tensors."""
+    import torch
+
+    class Wrapped(torch.nn.Module):  # type: ignore[misc, unused-ignore]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return tuple(tensor for _, tensor in tensors(self.model(pixel_values=pixel_values)))
+
+    return Wrapped().eval()
+
+
+def exports(
+    wrapped: Any, inputs: torch.Tensor, request: dict[str, Any]
+) -> tuple[list[dict[str, Any]], float | None]:
+    """Try to export until one way works; returns the attempts and the error of the one that did."""
+    first, *later = request["opsets"]
+    ways = [("legacy", first, "sdpa")] if getattr(wrapped.model, "_supports_sdpa", False) else []
+    ways += [("legacy", opset, "eager") for opset in (first, *later)]
+    ways += [("dynamo", max(18, *request["opsets"]), "eager")] if request["dynamo"] else []
+    attempts: list[dict[str, Any]] = []
+    for exporter, opset, attention in ways:
+        if use_attention(wrapped.model, attention) != attention:
+            continue
+        attempt = {"exporter": exporter, "opset": opset, "attention": attention}
+        outcome, worst = export(wrapped, inputs, exporter, opset, request["tolerance"], request["threads"])
+        attempts.append({**attempt, **outcome})
+        if outcome["ok"]:
+            return attempts, worst
+    return attempts, None
+
+
+def use_attention(model: Any, name: str) -> str:
+    """Switch the attention implementation where the model can, and return the one that is in use."""
+    if getattr(model.config, "_attn_implementation", name) != name:
+        model.set_attn_implementation(name)
+    return str(getattr(model.config, "_attn_implementation", name))
+
+
+def export(
+    module: Any, inputs: torch.Tensor, exporter: str, opset: int, tolerance: float, threads: int = 2
+) -> tuple[dict[str, Any], float | None]:
+    """Export *module* with a free batch size, run it in ONNX Runtime, compare.
+
+    Args:
+        module: takes one tensor, returns a tuple of tensors.
+        inputs: at least two images.
+        exporter: ``legacy`` or ``dynamo``.
+        opset: opset version.
+        tolerance: bound on the relative error.
+        threads: threads of ONNX Runtime.
+
+    Returns:
+        the outcome (ok, error, operator, module, workaround) and the largest relative error, which is
+        None where the file did not run.
+    """
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
+        path = Path(scratch) / "model.onnx"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                write_onnx(module, inputs, exporter, opset, path)
+        except Exception as error:
+            return failure(module, inputs, error, str(error)), None
+        try:
+            worst = compare(module, inputs, path, threads)
+        except Exception as error:
+            return failure(module, inputs, error, f"ONNX Runtime does not run it: {error}"), None
+    if worst <= tolerance:
+        return {"ok": True}, worst
+    text = f"ONNX Runtime differs from torch by {worst:.1e} (relative), more than {tolerance:.0e}"
+    return {"ok": False, "error": text, "workaround": "look for control flow that depends on values"}, worst
+
+
+def write_onnx(module: Any, inputs: torch.Tensor, exporter: str, opset: int, path: Path) -> None:
+    """Write *module* to *path*; the batch size is free, the other sizes are those of *inputs*."""
+    import torch
+
+    names = [f"output_{index}" for index, _ in enumerate(module(inputs))]
+    if exporter == "dynamo":
+        torch.onnx.export(
+            module,
+            (inputs,),
+            path,
+            opset_version=opset,
+            dynamo=True,
+            input_names=["pixel_values"],
+            output_names=names,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            verbose=False,
+        )
+        return
+    torch.onnx.export(
+        module,
+        (inputs,),
+        str(path),
+        opset_version=opset,
+        dynamo=False,
+        input_names=["pixel_values"],
+        output_names=names,
+        dynamic_axes={name: {0: "batch"} for name in ("pixel_values", *names)},
+    )
+
+
+def compare(module: Any, inputs: torch.Tensor, path: Path, threads: int) -> float:
+    """Return the largest relative L2 error of ONNX Runtime, over outputs, on one image and on all."""
+    import onnxruntime
+    import torch
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for batch in (inputs[-1:], inputs):
+        given = session.run(None, {session.get_inputs()[0].name: batch.numpy()})
+        for expected, found in zip(module(batch), given, strict=True):
+            wanted, got = expected.double(), torch.from_numpy(found).double()
+            if wanted.shape != got.shape:
+                raise ValueError(
+                    f"an output has the shape {tuple(got.shape)} instead of {tuple(wanted.shape)}"
+                )
+            scale = wanted.norm().item() or 1.0
+            error = ((wanted - got).norm() / scale).item()
+            if error != error:
+                raise ValueError("an output is not a number")
+            worst = max(worst, error)
+    return worst
+
+
+def failure(module: Any, inputs: torch.Tensor, error: BaseException, text: str) -> dict[str, Any]:
+    """Return the outcome of an export that failed: what could not be translated, where, and what helps."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", f"{text}\n{error.__cause__ or ''}")
+    operator = culprit(text)
+    where = re.search(r"node with name '/?([^']+)'", text)
+    place = node_path(where[1]) if where else locate(module, inputs, operator)
+    return {
+        "ok": False,
+        "error": summary(error, text),
+        "operator": operator,
+        "module": place,
+        "workaround": workaround(operator, place, text),
+    }
+
+
+def culprit(text: str) -> str:
+    """Return the operator that an exporter or ONNX Runtime names in its message; empty for none."""
+    for pattern in (
+        r"Exporting the operator '([^']+)'",
+        r"OpOverload\(op='([^']+)'",
+        r"ONNX export of operator (\w+)",
+        r"(?:find|exist) an implementation for (\w+)\(",
+        r"target=torch\.ops\.([\w.]+)\.\w+\]",
+        r"has kind '((?!onnx::Constant)[^']+)'",
+    ):
+        if match := re.search(pattern, text):
+            name = match[1].replace(".", "::", 1)
+            return name if "::" in name or name[:1].isupper() else f"aten::{name}"
+    return ""
+
+
+def locate(module: Any, inputs: torch.Tensor, operator: str) -> str:
+    """Return the module in which *operator* runs, by a trace; empty where the trace does not show it."""
+    import torch
+
+    if not operator:
+        return ""
+    stem = operator.rpartition("::")[2].strip("_")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            graph = torch.jit.trace(module, inputs, strict=False, check_trace=False).inlined_graph
+    except Exception:
+        return ""
+    for node in graph.nodes():
+        if node.kind().startswith("aten::") and node.kind().rpartition("::")[2].strip("_") == stem:
+            scope: str = node.scopeName().rpartition("/")[2]
+            return scope.removeprefix("__module.").removeprefix("model.")
+    return ""
+
+
+def node_path(name: str) -> str:
+    """Return the module path in the name of an ONNX node, such as ``/model/vit/layer.0/Add``."""
+    return ".".join(name.split("/")[:-1]).removeprefix("model.")
+
+
+def workaround(operator: str, place: str, text: str) -> str:
+    """Return what a person can do about it."""
+    where = place or "the model"
+    for stem, hint in REWRITES.items():
+        if operator.endswith(stem):
+            return f"in {where}: {hint}"
+    if match := re.search(r"added in version (\d+)", text):
+        return f"export with opset {match[1]}"
+    if "scaled_dot_product_attention" in operator:
+        return "use eager attention"
+    if operator:
+        return f"rewrite {where} without {operator}"
+    return f"rewrite {where} with operators that ONNX has"
+
+
+def summary(error: BaseException, text: str) -> str:
+    """Return the telling line of a long message, at most 300 characters."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [
+        line
+        for line in lines
+        if re.search(r"No ONNX function|GuardOnDataDependent|not supported|NOT_IMPL", line)
+    ]
+    return f"{type(error).__name__}: {(telling or lines or [''])[0]}"[:300]
+
+
+def first_line(error: BaseException) -> str:
+    """Return the error's type and the first line of its message, at most 300 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:300]
+
+
+if __name__ == "__main__":
+    from porter.weights.kernel.serve import serve
+
+    sys.exit(serve(run))

@@ -72,7 +72,7 @@ def launch(args, unknown_args, subtasks, network=None):
     call = shlex.split(f"python {subtasks[subtask]['runner_path']} {given} {overrides}")
     passed = False
     try:
-        passed = subprocess.run(call, check=False).returncode == 0
+        passed = subprocess.run(call, stderr=subprocess.STDOUT, check=False).returncode == 0
     except KeyboardInterrupt:
         logging.exception("Command was interrupted")
         passed = True

@@ -19,7 +19,7 @@ class TAOLightningModule(pl.LightningModule):
         self.model_config = experiment_spec["model"]
         self.checkpoint_filename = None
 
-    def _status_and_checkpoints(self, filename, **intervals):
+    def _kit_callbacks(self, filename, **intervals):
         """Return the status callback and one that keeps every checkpoint and links the newest."""
         if not self.checkpoint_filename:
             raise NotImplementedError("checkpoint_filename not set in __init__() of model")
@@ -36,7 +36,7 @@ class TAOLightningModule(pl.LightningModule):
         by_epoch = train.get("checkpoint_interval_unit", "epoch") == "epoch"
         unit = "every_n_epochs" if by_epoch else "every_n_train_steps"
         name = "model_{epoch:03d}_{step:05d}"
-        return self._status_and_checkpoints(name, **{unit: train["checkpoint_interval"]})
+        return self._kit_callbacks(name, **{unit: train["checkpoint_interval"]})
 
     def _dataloader_batch_check(self, dataloader, task):
         """Refuse a dataset that does not fill one batch on every device."""

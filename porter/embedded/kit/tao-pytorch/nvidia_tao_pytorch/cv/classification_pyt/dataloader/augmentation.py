@@ -72,9 +72,9 @@ class CLDataAugmentation:
         """Return the images changed, as tensors (3, H, W) unless *to_tensor* is off."""
         if self.img_size_dynamic:
             self.img_size = imgs[0].size[0]
-        return [self._transform(img, to_tensor) for img in imgs]
+        return [self.__transform(img, to_tensor) for img in imgs]
 
-    def _transform(self, img, to_tensor):
+    def __transform(self, img, to_tensor):
         size = self.img_size
         if not self.img_size_dynamic and img.size != (size, size):
             img = TF.resize(img, [size, size], interpolation=transforms.InterpolationMode.BILINEAR)

@@ -44,7 +44,7 @@ class CLDataset(Dataset):
         self.split = split
         self.img_size = img_size
         self.to_tensor = to_tensor
-        self.class_names = self._read_classes()
+        self.class_names = self.__read_classes()
         self.img_name_list = self.get_image_file_names(inference=split not in ("train", "val"))
         self.dataset_size = len(self.img_name_list)
         names = ["mean", "std"]
@@ -54,7 +54,7 @@ class CLDataset(Dataset):
         settings = {name: augmentation[name] for name in names}
         self.augmentor = CLDataAugmentation(img_size=img_size, **settings)
 
-    def _read_classes(self):
+    def __read_classes(self):
         path = os.path.join(self.root_dir, "classes.txt")
         if not os.path.exists(path) and self.data_path:
             with open(path, "w") as file:

@@ -24,7 +24,7 @@ class CLDataModule(pl.LightningDataModule):
         self.augmentation = dataset_config["augmentation"]
         self.calib_dataset = None
 
-    def _dataset(self, split, section, **kwargs):
+    def __dataset(self, split, section, **kwargs):
         if self.dataset != "CLDataset":
             raise NotImplementedError(f"There is no dataset {self.dataset}, only CLDataset.")
         return CLDataset(
@@ -40,22 +40,22 @@ class CLDataModule(pl.LightningDataModule):
     def setup(self, stage=None):
         if stage in ("fit", None):
             nolabel = self.dataset_config["train_nolabel"]["folder_path"]
-            self.train_dataset = self._dataset("train", "train_dataset", nolabel_folder=nolabel)
-            self.val_dataset = self._dataset("val", "val_dataset")
+            self.train_dataset = self.__dataset("train", "train_dataset", nolabel_folder=nolabel)
+            self.val_dataset = self.__dataset("val", "val_dataset")
             if is_dist_avail_and_initialized():
                 self.train_sampler = distributed.DistributedSampler(self.train_dataset, shuffle=True)
             else:
                 self.train_sampler = RandomSampler(self.train_dataset)
         if stage in ("test", None):
-            self.test_dataset = self._dataset("val", "val_dataset")
+            self.test_dataset = self.__dataset("val", "val_dataset")
         if stage in ("predict", None):
-            self.predict_dataset = self._dataset("test", "test_dataset")
+            self.predict_dataset = self.__dataset("test", "test_dataset")
         if stage in ("calibration", None):
             if not self.dataset_config["quant_calibration_dataset"]["images_dir"]:
                 raise ValueError("Calibration needs dataset.quant_calibration_dataset.images_dir.")
-            self.calib_dataset = self._dataset("val", "quant_calibration_dataset")
+            self.calib_dataset = self.__dataset("val", "quant_calibration_dataset")
 
-    def _loader(self, dataset, **kwargs):
+    def __loader(self, dataset, **kwargs):
         kwargs = {"batch_size": self.batch_size, "shuffle": False, "pin_memory": False, **kwargs}
         return DataLoader(dataset, num_workers=self.num_workers, **kwargs)
 
@@ -70,15 +70,15 @@ class CLDataModule(pl.LightningDataModule):
         )
 
     def val_dataloader(self):
-        return self._loader(self.val_dataset, collate_fn=self.train_dataset.collate_fn, pin_memory=True)
+        return self.__loader(self.val_dataset, collate_fn=self.train_dataset.collate_fn, pin_memory=True)
 
     def test_dataloader(self):
-        return self._loader(self.test_dataset)
+        return self.__loader(self.test_dataset)
 
     def predict_dataloader(self):
-        return self._loader(self.predict_dataset)
+        return self.__loader(self.predict_dataset)
 
     def calib_dataloader(self):
         if self.calib_dataset is None:
             raise ValueError("Calibration needs setup('calibration') first.")
-        return self._loader(self.calib_dataset, collate_fn=self.calib_dataset.collate_fn)
+        return self.__loader(self.calib_dataset, collate_fn=self.calib_dataset.collate_fn)

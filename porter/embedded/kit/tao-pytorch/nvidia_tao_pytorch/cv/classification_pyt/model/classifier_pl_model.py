@@ -57,12 +57,12 @@ class ClassifierPlModel(TAOLightningModule):
             self.class_names = [line.strip() for line in file]
         self.id_2_class_names = dict(enumerate(self.class_names))
 
-        self.train_acc = self._accuracies("train_acc")
-        self.valid_acc = self._accuracies("val_acc")
+        self.train_acc = self.__accuracies("train_acc")
+        self.valid_acc = self.__accuracies("val_acc")
         self._build_model(export)
         self._build_criterion()
 
-    def _accuracies(self, prefix):
+    def __accuracies(self, prefix):
         return MetricCollection(
             {
                 f"{prefix}_{k}": Accuracy(task="multiclass", num_classes=self.num_classes, top_k=k)
@@ -79,7 +79,7 @@ class ClassifierPlModel(TAOLightningModule):
     def configure_callbacks(self):
         """Return the callbacks of a training run; the interval counts epochs."""
         interval = self.experiment_spec["train"]["checkpoint_interval"]
-        callbacks = self._status_and_checkpoints("model_{epoch:03d}", every_n_epochs=interval)
+        callbacks = self._kit_callbacks("model_{epoch:03d}", every_n_epochs=interval)
         return [*callbacks, LearningRateMonitor(logging_interval="step")]
 
     @staticmethod
@@ -106,14 +106,14 @@ class ClassifierPlModel(TAOLightningModule):
         groups = self._get_parameter_groups(self.model, settings.weight_decay, settings.skip_names)
         kind, arguments = own[settings.optim]
         self.optimizer_G = kind(groups, lr=self.lr, weight_decay=settings.weight_decay, **arguments)
-        self.lr_scheduler, interval = self._build_scheduler()
+        self.lr_scheduler, interval = self.__build_scheduler()
         return {
             "optimizer": self.optimizer_G,
             "lr_scheduler": {"scheduler": self.lr_scheduler, "interval": interval, "frequency": 1},
             "monitor": self.monitor_name,
         }
 
-    def _build_scheduler(self):
+    def __build_scheduler(self):
         """Return the schedule and whether it steps by epoch or by step."""
         policy, params = self.lr_policy.lower(), self.lr_policy_params or {}
         optimizer, epochs = self.optimizer_G, self.max_epochs
@@ -175,13 +175,13 @@ class ClassifierPlModel(TAOLightningModule):
         self.loss = None if split == "predict" else self.criterion(out, batch["class"].long())
         return out, self.loss
 
-    def _write_status(self, metrics, message):
+    def __write_status(self, metrics, message):
         self.status_logging_dict = metrics
         logger = status_logging.get_status_logger()
         logger.kpi = metrics
         logger.write(message=message, status_level=status_logging.Status.RUNNING)
 
-    def _flush_accuracies(self):
+    def __flush_accuracies(self):
         accuracies = self.valid_acc.compute()
         self.log_dict(accuracies, sync_dist=True, on_step=False, on_epoch=True, prog_bar=True)
         self.valid_acc.reset()
@@ -199,7 +199,7 @@ class ClassifierPlModel(TAOLightningModule):
     def on_train_epoch_end(self):
         self.train_acc.reset()
         loss = self.trainer.logged_metrics["train_loss_epoch"].item()
-        self._write_status({"train_loss": loss}, "Train metrics generated.")
+        self.__write_status({"train_loss": loss}, "Train metrics generated.")
 
     def validation_step(self, batch, batch_idx):
         out, loss = self._forward_pass(batch, "val")
@@ -209,10 +209,10 @@ class ClassifierPlModel(TAOLightningModule):
         return loss
 
     def on_validation_epoch_end(self):
-        accuracies = self._flush_accuracies()
+        accuracies = self.__flush_accuracies()
         loss = self.trainer.logged_metrics["val_loss"].item()
         if not self.trainer.sanity_checking:
-            self._write_status({"val_loss": loss, **accuracies}, "Eval metrics generated.")
+            self.__write_status({"val_loss": loss, **accuracies}, "Eval metrics generated.")
         pl.utilities.memory.garbage_collection_cuda()
 
     def test_step(self, batch, batch_idx):
@@ -222,7 +222,7 @@ class ClassifierPlModel(TAOLightningModule):
         self.log("test_loss", loss, on_step=True, on_epoch=False, prog_bar=True)
 
     def on_test_epoch_end(self):
-        self._write_status(self._flush_accuracies(), "Test metrics generated.")
+        self.__write_status(self.__flush_accuracies(), "Test metrics generated.")
 
     def predict_step(self, batch, batch_idx):
         out, _ = self._forward_pass(batch, "predict")

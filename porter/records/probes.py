@@ -93,14 +93,15 @@ class SplitScan(Record, frozen=True, kw_only=True):
     Attributes:
         images: number of images by class folder.
         ignored: number of files by suffix that the trainer would not see.
-        stray: images that lie beside the class folders or deeper than them, up to 20.
-        links: class folders or images that are symbolic links to outside of the root, up to 20.
+        stray: number of images that lie beside the class folders or deeper than them.
+        links: class folders or images that are symbolic links to nowhere, or to where the probe
+            cannot look, up to 20.
     """
 
     name: str
     images: dict[str, int]
     ignored: dict[str, int] = {}
-    stray: tuple[str, ...] = ()
+    stray: int = 0
     links: tuple[str, ...] = ()
 
 
@@ -111,6 +112,8 @@ class DatasetScan(Record, frozen=True, kw_only=True):
         decoded: images that were decoded.
         unreadable: those that failed, up to 20; *unreadable_count* has their number.
         others: folders of the root that are no split.
+        undecodable: names that are not UTF-8, escaped, up to 20.
+        class_file: lines of ``classes.txt`` in the root; None where there is none.
     """
 
     splits: tuple[SplitScan, ...]
@@ -118,6 +121,8 @@ class DatasetScan(Record, frozen=True, kw_only=True):
     unreadable: tuple[UnreadableImage, ...] = ()
     unreadable_count: int = 0
     others: tuple[str, ...] = ()
+    undecodable: tuple[str, ...] = ()
+    class_file: tuple[str, ...] | None = None
 
 
 class MakeDataset(Record, frozen=True, kw_only=True):

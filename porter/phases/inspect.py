@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from porter.errors import ModelRejectedError, UsageError
 from porter.gates.results import blocked, failed, passed
@@ -49,12 +53,36 @@ def _source(session: PortSession) -> Source:
 
     def resolve() -> Source:
         with session.ui.working(f"looking at {options.source}"):
-            return hub.resolve(options.source, revision=options.revision)
+            source = hub.resolve(options.source, revision=options.revision)
+            return _for_everyone(source, session.workspace.state / "model")
 
-    inputs = {"source": options.source, "revision": options.revision, **session.inputs(1)}
+    inputs = session.inputs(1)
     return session.journal.step(
-        "source", {k: inputs[k] for k in ("source", "revision", "files")}, Source, resolve
+        "source",
+        {key: inputs[key] for key in ("source", "revision", "files")},
+        Source,
+        resolve,
+        outputs=lambda found: (
+            [Path(found.folder)] if found.folder.startswith(str(session.workspace.state)) else []
+        ),
     )
+
+
+def _for_everyone(source: Source, folder: Path) -> Source:
+    """Return the source with files that the sandbox's user can read: copied to *folder* where root is alone.
+
+    safetensors writes files for their owner only, and in the sandbox root is nobody.
+    """
+    original = Path(source.folder)
+    if os.geteuid() != 0 or all(
+        path.stat().st_mode & (0o005 if path.is_dir() else 0o004) for path in [original, *original.rglob("*")]
+    ):
+        return source
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(original, folder, copy_function=shutil.copyfile)
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return msgspec.structs.replace(source, folder=str(folder))
 
 
 def _inspection(session: PortSession, source: Source) -> Inspection:

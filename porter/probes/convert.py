@@ -37,9 +37,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             ):
                 state[name] = tensor
                 memory.sample()
-        except (BrokenFileError, FileNotFoundError) as error:
+        except (BrokenFileError, OSError) as error:
             raise ProbeError(
-                "a weight file of the model cannot be read as its header says",
+                "a weight file of the model cannot be read",
                 why=str(error),
                 next_step="download or save the model again",
             ) from error

@@ -6,7 +6,6 @@ Request: ``porter.records.weights.ParityRequest``; answer: ``ParityAnswer``.
 from __future__ import annotations
 
 import random
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,13 +104,14 @@ def _controls(
 ) -> list[dict[str, Any]]:
     """Scale one tensor of several roles and look whether parity fails."""
     from porter.weights.kernel.compare import Difference
+    from porter.weights.kernel.forms import role_of
 
     state = observed.module.state_dict()
     roles: dict[str, list[str]] = {}
     for name, tensor in state.items():
         unseen = plan["head"] == "re-initialised" and name.startswith(f"{plan['target_head']}.")
         if tensor.is_floating_point() and not unseen:
-            roles.setdefault(re.sub(r"\d+", "{i}", name), []).append(name)
+            roles.setdefault(role_of(name), []).append(name)
     chance = random.Random(request["seed"])  # noqa: S311 - a choice of samples, no secret
     chosen = sorted(roles)
     if request["controls"]:

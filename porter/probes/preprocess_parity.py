@@ -50,16 +50,24 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "dataset.workers": 0,
     }
     config = experiment(target, overrides, work)
-    module = import_name(target["data_module"])(config.dataset)
-    module.setup("fit")
-    module.setup("predict")
+    kind = import_name(target["data_module"])
+    try:
+        module = kind(config.dataset)
+        module.setup("fit")
+        module.setup("predict")
+    except Exception as error:
+        raise ProbeError(
+            f"the data module {kind.__name__} cannot be set up with the test images",
+            why=f"{type(error).__name__}: {error}",
+            next_step="run it by hand on a folder of images",
+        ) from error
     checks = []
-    for kind, dataset in (("val", module.val_dataset), ("predict", module.predict_dataset)):
+    for split, dataset in (("val", module.val_dataset), ("predict", module.predict_dataset)):
         items = {Path(item["name"]).name: item["img"] for item in (dataset[i] for i in range(len(dataset)))}
         if set(items) != set(placed):
             missing = ", ".join(sorted(set(placed) - set(items)))
             raise ProbeError(
-                f"the {kind} dataset does not hold the images that were put into its folder",
+                f"the {split} dataset does not hold the images that were put into its folder",
                 why=f"missing: {missing or 'none; it holds others'}",
                 next_step="compare the dataset's image suffixes with the files",
             )
@@ -73,7 +81,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             if reference.shape == candidate.shape:
                 gap = numpy.abs(reference.astype(numpy.float64) - candidate.astype(numpy.float64)).max()
                 apart = float(gap) if numpy.isfinite(gap) else WORST
-            kept = [work / f"{Path(name).stem}.{kind}.{side}.npy" for side in ("hf", "tao")]
+            kept = [work / f"{Path(name).stem}.{split}.{side}.npy" for side in ("hf", "tao")]
             numpy.save(kept[0], reference)
             numpy.save(kept[1], candidate)
             checks.append(
@@ -81,7 +89,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
                     "image": str(path),
                     "mode": mode,
                     "size": list(size),
-                    "dataset": kind,
+                    "dataset": split,
                     "shape": list(candidate.shape),
                     "max_abs": apart,
                     "reference": str(kept[0]),

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import itertools
 import random
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
-
-_LAYER = re.compile(r"\d+")
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -76,12 +73,13 @@ def _views(plan: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
 
 def _pairs(views: dict[str, Any], seed: int) -> list[tuple[str, str]]:
     """Return the pairs of one shape: each role between two layers, then all roles within one layer."""
+    from porter.weights.kernel.forms import layer_of, role_of
+
     roles: dict[str, list[str]] = {}
     layers: dict[str, list[str]] = {}
     for name in views:
-        roles.setdefault(_LAYER.sub("{i}", name), []).append(name)
-        number = _LAYER.search(name)
-        layers.setdefault(number[0] if number else "", []).append(name)
+        roles.setdefault(role_of(name), []).append(name)
+        layers.setdefault(layer_of(name), []).append(name)
     between = [(names[0], names[1]) for names in roles.values() if len(names) > 1]
     chance = random.Random(seed)  # noqa: S311 - a choice of samples, no secret
     numbered = sorted(set(layers) - {""}, key=int)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from porter.weights.kernel.files import ModelFolder
 from porter.weights.kernel.models import Observed, Outputs, compared_outputs, copy_config, load_hf
 from porter.weights.kernel.operations import Anonymous, Scratch, execute, execute_all
 from porter.weights.kernel.perturb import PERTURBED, write_perturbed
+
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 Plan = dict[str, Any]
 """A ``porter.records.weights.WeightPlan`` as plain JSON."""
@@ -63,3 +66,14 @@ def reference_outputs(folder: Path, plan: Plan, images: torch.Tensor) -> tuple[O
     if plan["head"] == "re-initialised":
         notes.append("the head is new: what it is given is compared, not the logits")
     return compared_outputs(plan, outputs), notes
+
+
+def role_of(name: str) -> str:
+    """Return a tensor name without its layer numbers (``blocks.{i}.norm1.weight``)."""
+    return _NUMBER.sub("{i}", name)
+
+
+def layer_of(name: str) -> str:
+    """Return the first layer number in a tensor name; empty where there is none."""
+    number = _NUMBER.search(name)
+    return number[0] if number else ""

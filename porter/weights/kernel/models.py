@@ -135,6 +135,10 @@ def load_hf(folder: Path, plan: Mapping[str, Any], replaced: Mapping[str, torch.
         output_loading_info=True,
         ignore_mismatched_sizes=bool(replaced),
     )
+    # transformers leaves tensors where they lie in the mapped file; matrix kernels round differently on
+    # memory that is aligned differently.
+    for each in (*model.parameters(), *model.buffers()):
+        each.data = each.data.clone()
     state = model.state_dict()
     with torch.no_grad():
         for name, tensor in replaced.items():

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import shutil
+
+import msgspec
+import pytest
+
+from porter.errors import PorterError
+from porter.records.weights import Conversion, ConvertRequest, Operation
+from porter.weights.ledger import audit
+from tests.probes.conftest import LABELS, Bench, headers, with_operations
+
+pytestmark = pytest.mark.torch_env
+
+_COMPARE = """
+import json, sys, torch
+from transformers import AutoModel, AutoModelForImageClassification
+
+saved = torch.load(sys.argv[1], weights_only=True)
+kind = AutoModelForImageClassification if sys.argv[3] == "whole" else AutoModel
+source = kind.from_pretrained(sys.argv[2], torch_dtype="auto").state_dict()
+own = {name.removeprefix("vit."): each.float() for name, each in source.items()}
+state = {name.removeprefix("model."): each for name, each in saved["state_dict"].items()}
+layer = "encoder.layer.1."
+heads = {"head.weight": "classifier.weight", "head.bias": "classifier.bias"}
+pairs = {
+    "cls_token": own["embeddings.cls_token"],
+    "patch_embed.proj.weight": own["embeddings.patch_embeddings.projection.weight"],
+    "blocks.1.mlp.fc1.weight": own[layer + "intermediate.dense.weight"],
+    "blocks.1.mlp.fc2.bias": own[layer + "output.dense.bias"],
+    "blocks.1.attn.qkv.weight": torch.cat(
+        [own[layer + "attention.attention." + part + ".weight"] for part in ("query", "key", "value")]
+    ),
+    **{name: own[heads[name]] for name in heads if heads[name] in own},
+}
+print(json.dumps({
+    "keys": sorted(set(saved) - {"state_dict"}),
+    "tag": saved["tao_model"],
+    "prefixed": all(name.startswith("model.") for name in saved["state_dict"]),
+    "names": list(state),
+    "dtypes": sorted({str(each.dtype) for each in state.values()}),
+    "different": [name for name, each in pairs.items() if not torch.equal(each, state[name])],
+    "head_std": state["head.weight"].std().item(),
+    "head_bias": state["head.bias"].abs().max().item(),
+}))
+"""
+
+
+def test_the_checkpoint_holds_every_tensor_under_the_names_that_tao_reads(bench: Bench) -> None:
+    plan, out = bench.plan("whole", num_labels=LABELS), bench.folder("convert")
+    assert audit(plan, headers(bench.model("whole")), bench.built().tensors) == ()
+    done = bench.convert("whole", plan, out)
+    assert done.tensors == len(bench.built().tensors)
+    assert done.parameters == bench.built().parameters
+    assert 0 < done.peak_anon <= done.limit_anon == int(1.3 * done.largest_tensor) + 64 * 2**20
+    read = bench.python(_COMPARE, done.checkpoint, bench.model("whole"), "whole")
+    assert read["different"] == []
+    assert read["names"] == [each.name for each in bench.built().tensors]
+    assert (read["tag"], read["prefixed"]) == ("classification", True)
+    assert read["keys"] == ["epoch", "global_step", "pytorch-lightning_version", "tao_model"]
+    assert sorted(path.name for path in out.iterdir()) == ["port.pth"]
+
+
+def test_equal_weights_give_equal_bytes_whatever_the_file_is_called_and_however_it_is_sharded(
+    bench: Bench,
+) -> None:
+    out = bench.folder("bytes")
+    first = bench.convert("whole", bench.plan("whole"), out, "one.pth")
+    plan = bench.plan("sharded")
+    assert len({part.file for step in plan.operations for part in step.sources}) > 1
+    second = bench.convert("sharded", plan, bench.folder("bytes/deeper"), "two.pth")
+    assert first.sha256 == second.sha256
+
+
+def test_half_precision_is_widened_exactly(bench: Bench) -> None:
+    done = bench.convert("bf16", bench.plan("bf16"), bench.folder("bf16"))
+    assert done.dtypes == {"F32": done.tensors}
+    read = bench.python(_COMPARE, done.checkpoint, bench.model("bf16"), "whole")
+    assert (read["different"], read["dtypes"]) == ([], ["torch.float32"])
+
+
+def test_a_new_head_is_small_noise_and_the_same_every_time(bench: Bench) -> None:
+    plan = bench.plan("body", num_labels=LABELS)
+    assert plan.head == "re-initialised"
+    out = bench.folder("body")
+    first, second = (bench.convert("body", plan, out, name) for name in ("one.pth", "two.pth"))
+    assert first.sha256 == second.sha256
+    read = bench.python(_COMPARE, first.checkpoint, bench.model("body"), "body")
+    assert read["different"] == []
+    assert 0.01 < read["head_std"] < 0.03
+    assert read["head_bias"] == 0
+
+
+_READ_DAMAGED = """
+import json, sys
+from pathlib import Path
+from porter.weights.kernel.files import BrokenFileError, SafetensorsFile
+
+said = []
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        file = SafetensorsFile(path)
+        said.append(str([file.tensor(name).sum().item() for name in file.names][:0]))
+    except BrokenFileError as error:
+        said.append(str(error))
+print(json.dumps(said))
+"""
+
+
+def test_files_that_lie_about_themselves_are_refused(bench: Bench) -> None:
+    folder = bench.folder("damaged")
+    content = (bench.model("whole") / "model.safetensors").read_bytes()
+    cases = (
+        (content, "[]"),
+        (content[:-4], "offsets that do not fit"),
+        (content[:4], "too short"),
+        (b"\xff" * 7 + b"\x00" + content[8:], "longer than the file"),
+        (content[:8] + b"x" + content[9:], "no JSON"),
+        (content.replace(b'"F32"', b'"F99"'), "unknown dtype F99"),
+    )
+    for number, (damaged, _) in enumerate(cases):
+        (folder / f"{number}.safetensors").write_bytes(damaged)
+    said = bench.python(_READ_DAMAGED, folder)
+    for (_, expected), found in zip(cases, said, strict=True):
+        assert expected in found
+
+
+def test_a_truncated_file_leaves_no_checkpoint_behind(bench: Bench) -> None:
+    out = bench.folder("truncated")
+    copy = out / "model"
+    shutil.copytree(bench.model("whole"), copy)
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    request = ConvertRequest(folder=str(copy), plan=bench.plan("whole"), checkpoint=str(out / "x.pth"))
+    with pytest.raises(PorterError) as caught:
+        bench.probe("convert", request, Conversion, write=[out])
+    assert "model.safetensors has offsets that do not fit" in caught.value.why
+    assert [path.name for path in out.iterdir()] == ["model"]
+
+
+def test_a_plan_cannot_read_outside_the_model_folder(bench: Bench) -> None:
+    def outside(step: Operation) -> Operation:
+        file = "../whole/model.safetensors"
+        sources = tuple(msgspec.structs.replace(each, file=file) for each in step.sources)
+        return msgspec.structs.replace(step, sources=sources)
+
+    out = bench.folder("outside")
+    with pytest.raises(PorterError) as caught:
+        bench.convert("whole", with_operations(bench.plan("whole"), outside), out)
+    assert "no file of the model folder" in caught.value.why

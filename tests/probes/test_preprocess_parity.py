@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from PIL import Image
+
+from porter.errors import PorterError
+from porter.records.weights import PreprocessAnswer, PreprocessRequest
+from tests.probes.conftest import Bench
+
+pytestmark = pytest.mark.torch_env
+
+
+def ask(bench: Bench, out: Path, images: tuple[str, ...] = (), **overrides: Any) -> PreprocessAnswer:
+    request = PreprocessRequest(
+        folder=str(bench.model("whole")),
+        target=bench.target(**overrides),
+        work=str(out),
+        images=images,
+    )
+    return bench.probe("preprocess_parity", request, PreprocessAnswer, write=[out])
+
+
+def test_equal_preprocessing_is_equal_for_every_size_and_mode(bench: Bench) -> None:
+    out = bench.folder("preprocess")
+    answer = ask(bench, out)
+    assert answer.processor == "ViTImageProcessor"
+    assert answer.within
+    assert {each.dataset for each in answer.checks} == {"val", "predict"}
+    assert {each.mode for each in answer.checks} == {"RGB", "L", "RGBA", "P"}
+    assert len({each.size for each in answer.checks}) == 6
+    for each in answer.checks:
+        assert each.max_abs <= 1e-6
+        for kept in (each.reference, each.candidate):
+            assert _npy_shape(Path(kept)) == "(3, 32, 32)"
+
+
+def test_other_statistics_are_seen_on_the_images_that_were_given(bench: Bench) -> None:
+    out = bench.folder("preprocess-wrong")
+    path = out / "given.png"
+    Image.new("RGB", (40, 30), (200, 100, 50)).save(path)
+    answer = ask(bench, out, (str(path),), **{"augmentation.mean": [0.4, 0.5, 0.5]})
+    assert not answer.within
+    assert [each.image for each in answer.checks] == [str(path)] * 2
+    assert answer.checks[0].max_abs == pytest.approx(0.2)
+
+
+def test_files_that_the_dataset_does_not_take_are_named(bench: Bench) -> None:
+    out = bench.folder("preprocess-suffix")
+    taken, left = out / "taken.png", out / "left.bmp"
+    for path in (taken, left):
+        Image.new("RGB", (9, 9)).save(path)
+    with pytest.raises(PorterError) as caught:
+        ask(bench, out, (str(taken), str(left)))
+    assert "left.bmp" in caught.value.why
+    assert "taken.png" not in caught.value.why
+    with pytest.raises(PorterError) as caught:
+        ask(bench, out, (str(left),))
+    assert "cannot be set up" in caught.value.what
+
+
+def test_a_request_of_no_image_at_all_is_never_within() -> None:
+    empty = PreprocessAnswer(processor="x", tolerance=1.0, checks=())
+    assert not msgspec.structs.replace(empty).within
+
+
+def _npy_shape(path: Path) -> str:
+    header = path.read_bytes()[10:128].decode("latin-1")
+    return header.split("'shape': ")[1].split("), ")[0] + ")"

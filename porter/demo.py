@@ -18,7 +18,7 @@ LABELS = (
     "sheep",
     "train",
 )
-_PROCESSOR = {
+PROCESSOR = {
     "image_processor_type": "ViTImageProcessor",
     "do_resize": True,
     "do_rescale": True,
@@ -57,7 +57,7 @@ def make_model(folder: Path, *, environment: str = "tao-pytorch-7.0.1") -> Path:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     request = MakeModel(
-        folder=str((work / "model").absolute()), processor=_PROCESSOR, labels=LABELS, seed=2026
+        folder=str((work / "model").absolute()), processor=PROCESSOR, labels=LABELS, seed=2026
     )
     sandbox = HostSandbox(built, work / "runs")
     mounts = (Mount(path=str(work.absolute()), writable=True),)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from porter.dataset import folder_names
 from porter.gates.results import failed, log_tail, passed
-from porter.gates.views import View, make_view, unique_labels, write_classes
+from porter.gates.views import View, make_view, write_classes
 from porter.generate.context import ClassificationContext
 from porter.generate.fileplan import SPEC
 from porter.records.gates import GateResult
@@ -146,7 +147,7 @@ def script_gates(
     results = session.workspace.results / "gates"
     view = _view(session)
     labels = session.workspace.state / "labels"
-    write_classes(labels, unique_labels(session.inspection.labels))
+    write_classes(labels, folder_names(session.inspection.labels))
     start = _overrides(
         session, context, view, f"model.backbone.pretrained_backbone_path={conversion.checkpoint}"
     )

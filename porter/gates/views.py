@@ -28,23 +28,6 @@ class View(Record, frozen=True, kw_only=True):
     images: dict[str, int]
 
 
-def unique_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the labels as lines of classes.txt: stripped, no line breaks, no two alike.
-
-    A checkpoint may name two classes alike (ImageNet's two cranes); TAO keys classes by name, so the
-    later ones get their index.
-    """
-    seen: set[str] = set()
-    lines = []
-    for index, label in enumerate(labels):
-        line = " ".join(label.split()) or f"class {index}"
-        if line in seen:
-            line = f"{line} ({index})"
-        seen.add(line)
-        lines.append(line)
-    return tuple(lines)
-
-
 def write_classes(root: Path, classes: Sequence[str]) -> Path:
     """Write ``classes.txt`` into *root* and return its path."""
     root.mkdir(parents=True, exist_ok=True)

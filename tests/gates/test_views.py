@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from porter.gates.views import EVAL_IMAGES, TRAIN_IMAGES, make_view, unique_labels
+from porter.gates.views import EVAL_IMAGES, TRAIN_IMAGES, make_view
 from porter.records.inspection import DatasetFacts, SplitFacts
 
 
@@ -58,9 +58,3 @@ def test_a_view_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "view/train/a/stale.png").write_bytes(b"x")
     make_view(facts, tmp_path / "view", ("png",))
     assert not (tmp_path / "view/train/a/stale.png").exists()
-
-
-def test_labels_become_lines_that_differ() -> None:
-    labels = ["crane", "a  b", "crane", "", "two\nlines"]
-    lines = unique_labels(labels)
-    assert lines == ("crane", "a b", "crane (2)", "class 3", "two lines")

@@ -1,0 +1,98 @@
+"""The command line as a person runs it, on small models and small clones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from porter.demo import PROCESSOR
+from porter.records.probes import MadeModel, MakeModel
+from porter.records.sandbox import Environment, Mount
+from porter.sandbox.base import run_probe
+from porter.sandbox.host import HostSandbox
+from tests.conftest import REAL_CACHE
+from tests.e2e.clones import CONFIG, add_mini_backbone, kit_clone
+
+LABELS = ("zebra", "ant", 'a "quoted" \\ label', "bee")
+"""Not in alphabetical order, and with a label that code and paths must survive."""
+
+Port = Callable[..., "Done"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as JSON."""
+        return json.loads(self.out)
+
+    def gates(self) -> dict[str, dict[str, Any]]:
+        """Gate results by name, from ``--json``."""
+        return {gate["gate"]: gate for gate in self.json["gates"]}
+
+
+@pytest.fixture(scope="session")
+def e2e_cache(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of its own that shares only the managed environments."""
+    cache = tmp_path_factory.mktemp("cache") / "porter"
+    cache.mkdir()
+    (cache / "envs").symlink_to(REAL_CACHE / "envs")
+    return cache
+
+
+@pytest.fixture(scope="session")
+def mini_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded kit with one more, small backbone."""
+    return add_mini_backbone(kit_clone(tmp_path_factory.mktemp("mini")))
+
+
+@pytest.fixture(scope="session")
+def mini_model(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small ViT with perturbed random weights, four labels and a 32-pixel processor."""
+    work = tmp_path_factory.mktemp("model")
+    request = MakeModel(
+        folder=str(work / "org-mini-vit"),
+        config=CONFIG,
+        processor=PROCESSOR | {"size": {"height": 32, "width": 32}},
+        labels=LABELS,
+        seed=7,
+    )
+    sandbox = HostSandbox(tao_environment, work / "runs")
+    run_probe(sandbox, "make_demo_model", request, MadeModel, mounts=(Mount(path=str(work), writable=True),))
+    return work / "org-mini-vit"
+
+
+@pytest.fixture
+def porter(e2e_cache: Path) -> Port:
+    """Runs ``porter`` with arguments and returns how it ended."""
+    return lambda *arguments, **more: run_porter(e2e_cache, *arguments, **more)
+
+
+def run_porter(
+    cache: Path, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Done:
+    """Run the command line in a process of its own, without a terminal."""
+    done = subprocess.run(
+        [sys.executable, "-m", "porter", *map(str, arguments)],
+        env={**os.environ, "PORTER_CACHE": str(cache), **(env or {})},
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)

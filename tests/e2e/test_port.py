@@ -1,0 +1,135 @@
+"""A whole port on the kit: what a person sees, and what lies there afterwards."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from porter.gates.catalogue import GATES
+from tests.e2e.conftest import LABELS, Done, run_porter
+from tests.repositories import git, visible
+
+pytestmark = pytest.mark.torch_env
+
+BLOCKED_ON_A_CPU = {gate.id for gate in GATES if not gate.cpu}
+
+
+@pytest.fixture(scope="module")
+def ported(
+    e2e_cache: Path, mini_kit: Path, mini_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Done]:
+    """The workspace of a finished port, and how the command ended."""
+    workspace = tmp_path_factory.mktemp("ported") / "port"
+    arguments: list[str | Path] = ["port", mini_model, "--name", "mini_vit", "--tao-pytorch", mini_kit]
+    return workspace, run_porter(e2e_cache, *arguments, "--workspace", workspace, "--yes", "--json")
+
+
+def test_every_gate_of_a_cpu_machine_passes(ported: tuple[Path, Done]) -> None:
+    _, done = ported
+    assert done.code == 0, done.err
+    gates = done.gates()
+    assert set(gates) == {gate.id for gate in GATES}
+    wrong = {name: gate for name, gate in gates.items() if gate["state"] != "passed"}
+    assert set(wrong) <= BLOCKED_ON_A_CPU, wrong
+    assert all(gate["state"] == "blocked" for gate in wrong.values())
+
+
+def test_blocked_gates_say_how_to_unblock_them(ported: tuple[Path, Done]) -> None:
+    _, done = ported
+    assert done.json["state"] == ("incomplete" if _blocked(done) else "complete")
+    assert all(gate["summary"] for gate in _blocked(done))
+
+
+def _blocked(done: Done) -> list[dict[str, Any]]:
+    return [gate for gate in done.gates().values() if gate["state"] == "blocked"]
+
+
+def test_git_diff_is_the_review(ported: tuple[Path, Done]) -> None:
+    worktree = ported[0] / "tao-pytorch"
+    assert git(worktree, "branch", "--show-current") == "feature/add-mini_vit"
+    diff = git(worktree, "diff", "--stat")
+    assert "nvidia_tao_pytorch/cv/mini_vit/scripts/train.py" in diff
+    assert "setup.py" in diff
+    assert git(worktree, "log", "--oneline", "main..HEAD") == ""
+
+
+def test_the_users_clone_is_untouched(ported: tuple[Path, Done], mini_kit: Path) -> None:
+    assert git(mini_kit, "status", "--porcelain") == ""
+    assert git(mini_kit, "branch", "--show-current") == "main"
+
+
+def test_the_class_order_is_the_models_in_every_result(ported: tuple[Path, Done]) -> None:
+    from porter.dataset import folder_names
+
+    results = ported[0] / "results" / "gates"
+    classes = list(folder_names(LABELS))
+    assert classes != sorted(classes)
+    with (results / "evaluate" / "result.csv").open(newline="") as file:
+        evaluated = list(csv.reader(file))
+    assert evaluated[0] == ["img_name", *classes, "pred_label", "pred_score", "gt_label"]
+    for row in evaluated[1:]:
+        assert Path(row[0]).parent.name == row[-1]
+        probabilities = [float(value) for value in row[1:5]]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+        assert row[-3] == classes[probabilities.index(max(probabilities))]
+    with (results / "inference" / "result.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == ["img_name", *classes, "pred_label", "pred_score"]
+
+
+def test_results_json_has_the_accuracies(ported: tuple[Path, Done]) -> None:
+    results = ported[0] / "results" / "gates"
+    found = json.loads((results / "evaluate" / "results.json").read_text())
+    with (results / "evaluate" / "result.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    right = sum(row["pred_label"] == row["gt_label"] for row in rows) / len(rows)
+    assert found == {"top_1_accuracy": pytest.approx(right)}
+
+
+def test_a_finished_port_does_nothing_again(ported: tuple[Path, Done], e2e_cache: Path) -> None:
+    workspace, _ = ported
+    runs = sorted((workspace / ".porter" / "runs").iterdir())
+    before = visible(workspace / "tao-pytorch")
+    done = run_porter(e2e_cache, "resume", "--workspace", workspace, "--yes", "--json")
+    assert done.code == 0, done.err
+    assert sorted((workspace / ".porter" / "runs").iterdir()) == runs
+    assert visible(workspace / "tao-pytorch") == before
+
+
+def test_status_shows_every_gate(ported: tuple[Path, Done], e2e_cache: Path) -> None:
+    done = run_porter(e2e_cache, "status", ported[0])
+    assert done.code == 0
+    assert all(gate.id in done.out for gate in GATES)
+
+
+def test_strict_counts_blocked_gates(ported: tuple[Path, Done], e2e_cache: Path) -> None:
+    done = run_porter(e2e_cache, "resume", "--workspace", ported[0], "--yes", "--strict")
+    assert done.code == (10 if _blocked(ported[1]) else 0)
+    if done.code:
+        assert "prerequisites-gpu" in done.err
+
+
+def test_a_run_can_be_repeated_by_hand(ported: tuple[Path, Done]) -> None:
+    run = next((ported[0] / ".porter" / "runs").glob("*-predictions"))
+    answer = run / "out" / "answer.json"
+    before = answer.read_bytes()
+    answer.unlink()
+    done = subprocess.run(["sh", str(run / "command.sh")], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(answer.read_bytes()) == json.loads(before)
+
+
+def test_an_edit_of_a_person_is_kept_and_proven_again(ported: tuple[Path, Done], e2e_cache: Path) -> None:
+    workspace, _ = ported
+    script = workspace / "tao-pytorch/nvidia_tao_pytorch/cv/mini_vit/scripts/evaluate.py"
+    edited = script.read_text().replace('"""Run the evaluation."""', '"""Run the evaluation, reviewed."""')
+    script.write_text(edited)
+    done = run_porter(e2e_cache, "resume", "--workspace", workspace, "--yes", "--json", "--from", "3")
+    assert done.code == 0, done.err
+    assert script.read_text() == edited
+    files = done.gates()["files"]["evidence"]["files"]
+    assert files["tao-pytorch/nvidia_tao_pytorch/cv/mini_vit/scripts/evaluate.py"] == "kept"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from porter import configs, tasks
 from porter.errors import ModelRejectedError
 from porter.hub import files
@@ -94,18 +96,23 @@ def reject_unexportable(inspection: Inspection, probe: ModelProbe) -> None:
     """
     if not probe.exports or any(attempt.ok for attempt in probe.exports):
         return
-    attempt = max(reversed(probe.exports), key=_tells)
+    attempt = max(probe.exports, key=_tells)
     where = f" in {attempt.module}" if attempt.module else ""
-    culprit = f"the operator {attempt.operator}{where}" if attempt.operator else f"an operation{where}"
     tried = ", ".join(f"opset {a.opset} {a.attention} ({a.exporter})" for a in probe.exports)
+    culprit = f": nothing there stands for {attempt.operator}{where}" if attempt.operator else where
     raise ModelRejectedError(
-        f"{inspection.source.ref} does not export to ONNX: {culprit} has no translation."
-        if attempt.operator
-        else f"{inspection.source.ref} does not export to ONNX.",
+        f"{inspection.source.ref} does not export to ONNX{culprit}.",
         why=f"tried {tried}; {attempt.error or 'no further message'}",
-        next_step=attempt.workaround
-        or f"rewrite {attempt.module or 'the model'} with operators that ONNX has",
+        next_step=_way_out(attempt, {a.opset for a in probe.exports}),
     )
+
+
+def _way_out(attempt: ExportAttempt, tried: set[int]) -> str:
+    named = re.search(r"opset (\d+)", attempt.workaround)
+    if attempt.workaround and not (named and int(named[1]) in tried):
+        return attempt.workaround
+    without = f"without {attempt.operator}" if attempt.operator else "with operators that ONNX has"
+    return f"rewrite {attempt.module or 'the model'} {without}"
 
 
 def _tells(attempt: ExportAttempt) -> int:

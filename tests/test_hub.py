@@ -350,6 +350,19 @@ def test_links_out_of_a_folder_become_files(tmp_path: Path, porter_cache: Path) 
     assert source.sha == hub.resolve(str(blobs)).sha
 
 
+def test_weights_for_their_owner_alone_are_shown_to_the_sandbox_of_root(tmp_path: Path) -> None:
+    folder = local(tmp_path / "model")
+    (folder / "model.safetensors").chmod(0o600)
+    source = hub.resolve(str(folder))
+    shown = Path(source.folder) / "model.safetensors"
+    assert shown.read_bytes() == WEIGHTS
+    assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o600
+    if os.geteuid() == 0:
+        assert shown.stat().st_mode & 0o777 == 0o644
+    else:
+        assert source.folder == str(folder)
+
+
 def test_broken_index_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(CONFIG)
     (tmp_path / "model.safetensors.index.json").write_text("{")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from porter.errors import ModelRejectedError
 from porter.hub.digests import Digests
-from porter.hub.files import adopt, describing, weights
+from porter.hub.files import adopt, describing, is_shown, weights
 from porter.records.base import digest
 from porter.records.inspection import Contents, ModelFile, Source
 
@@ -21,8 +21,8 @@ def open_folder(ref: str, cache: Path) -> Source:
     card, licence, index and weights. Other files may change without changing the model. Hashes of
     unchanged files are remembered in *cache*, so only the first look reads the weights.
 
-    Where such files are links to outside of the folder, as in the Hub client's cache, the source's
-    folder is one in *cache* with the files themselves.
+    Where such files are links to outside of the folder, as in the Hub client's cache, or files that a
+    sandbox could not read, the source's folder is one in *cache* with the files themselves.
 
     Raises:
         ModelRejectedError: a file cannot be read, or the index is broken.
@@ -43,7 +43,7 @@ def open_folder(ref: str, cache: Path) -> Source:
     sha = digest(files)
     resolved = root.resolve()
     folder = root
-    if not all((root / name).resolve().is_relative_to(resolved) for name in names):
+    if not all((root / name).resolve().is_relative_to(resolved) and is_shown(root / name) for name in names):
         folder = cache / "models" / "folders" / sha / "model"
         for name in names:
             if not (folder / name).exists():

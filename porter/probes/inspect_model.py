@@ -5,6 +5,8 @@ Request: ``porter.records.probes.InspectModel``; answer: ``porter.records.inspec
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import re
 import sys
@@ -278,13 +280,14 @@ def export(
         None where the file did not run.
     """
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
-        path = Path(scratch) / "model.onnx"
+        path, printed = Path(scratch) / "model.onnx", Path(scratch) / "printed.txt"
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), printing_to(printed):
                 warnings.simplefilter("ignore")
                 write_onnx(module, inputs, exporter, opset, path)
         except Exception as error:
-            return failure(module, inputs, error, str(error)), None
+            graph = printed.read_text(encoding="utf-8", errors="replace")
+            return failure(module, inputs, error, str(error), graph), None
         try:
             worst = compare(module, inputs, path, threads)
         except Exception as error:
@@ -293,6 +296,26 @@ def export(
         return {"ok": True}, worst
     text = f"ONNX Runtime differs from torch by {worst:.1e} (relative), more than {tolerance:.0e}"
     return {"ok": False, "error": text, "workaround": "look for control flow that depends on values"}, worst
+
+
+@contextlib.contextmanager
+def printing_to(path: Path) -> Iterator[None]:
+    """Send standard output to *path*: the legacy exporter prints its graph, from C++, when it fails."""
+
+    def flush() -> None:
+        sys.stdout.flush()
+        ctypes.CDLL(None).fflush(None)
+
+    flush()
+    kept = os.dup(1)
+    try:
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), 1)
+        yield
+    finally:
+        flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def write_onnx(module: Any, inputs: torch.Tensor, exporter: str, opset: int, path: Path) -> None:
@@ -350,12 +373,14 @@ def compare(module: Any, inputs: torch.Tensor, path: Path, threads: int) -> floa
     return worst
 
 
-def failure(module: Any, inputs: torch.Tensor, error: BaseException, text: str) -> dict[str, Any]:
+def failure(
+    module: Any, inputs: torch.Tensor, error: BaseException, text: str, graph: str = ""
+) -> dict[str, Any]:
     """Return the outcome of an export that failed: what could not be translated, where, and what helps."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", f"{text}\n{error.__cause__ or ''}")
     operator = culprit(text)
     where = re.search(r"node with name '/?([^']+)'", text)
-    place = node_path(where[1]) if where else locate(module, inputs, operator)
+    place = node_path(where[1]) if where else scope_of(graph, operator) or locate(module, inputs, operator)
     return {
         "ok": False,
         "error": summary(error, text),
@@ -379,6 +404,13 @@ def culprit(text: str) -> str:
             name = match[1].replace(".", "::", 1)
             return name if "::" in name or name[:1].isupper() else f"aten::{name}"
     return ""
+
+
+def scope_of(graph: str, operator: str) -> str:
+    """Return the module of *operator* in a graph that the legacy exporter printed; empty for none."""
+    match = re.search(rf"= {re.escape(operator)}\(.*?, scope: (\S+)", graph) if operator else None
+    names = [part.rpartition("::")[2] for part in match[1].split("/")] if match else []
+    return ".".join(name for name in names if name).removeprefix("model.")
 
 
 def locate(module: Any, inputs: torch.Tensor, operator: str) -> str:

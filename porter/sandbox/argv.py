@@ -190,6 +190,9 @@ def _bounded(host: HostFacts, size: str, mode: str) -> Iterator[str]:
 
 def _unshare(host: HostFacts) -> Iterator[str]:
     if host.unshare:
+        if "setpriv" in host.tools:
+            # unshare ends its child when it is ended, but would itself outlive a porter that is killed.
+            yield from (host.tools["setpriv"], "--pdeathsig", "KILL", "--")
         yield from (host.tools["unshare"], *host.unshare, "--")
     if "--pid" in host.unshare:
         # The first process of a namespace ignores signals to itself; a program that aborts would not end.

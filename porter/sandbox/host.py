@@ -6,7 +6,6 @@ import contextlib
 import os
 import shlex
 import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -130,14 +129,7 @@ def _lent(folders: Iterable[str], user: int) -> Iterator[None]:
         for folder, owner in owners.items():
             for path in _everything(Path(folder)):
                 if path.lstat().st_uid == user:
-                    _give_back(path, owner)
-
-
-def _give_back(path: Path, owner: os.stat_result) -> None:
-    os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-    mode = path.lstat().st_mode
-    if not stat.S_ISLNK(mode) and mode & 0o7000:
-        path.chmod(mode & 0o777)
+                    os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _everything(folder: Path) -> Iterator[Path]:

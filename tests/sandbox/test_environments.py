@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from porter.errors import SandboxError
 from porter.sandbox import environments, interpreters
 from porter.sandbox.environments import ensure, find, locate
+from tests.sandbox.test_limits import is_still, wait_for
 
 MINOR = "{}.{}".format(*sys.version_info)
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +90,8 @@ def test_an_environment_is_built_once_and_holds_what_is_pinned(
     assert python(built.python, "import big; print(big.tiny.VERSION)") == "1.0"
     assert built.versions == {"big": "5.0", "tiny": "1.0"}
     assert not elsewhere.exists()
+    # The second step's pin holds in the first one, so nothing is installed twice.
+    assert "tiny-2.0" not in Path(f"{built.prefix}.log").read_text()
     assert Path(built.prefix).parent == Path(os.environ["PORTER_CACHE"]) / "envs"
     # An import in the sandbox cannot write bytecode, so the build must have.
     assert list(Path(built.prefix).glob("lib/python*/site-packages/__pycache__/tiny.*.pyc"))
@@ -157,6 +161,25 @@ def test_a_build_that_was_killed_is_made_again(sets: Path) -> None:
     assert any("unfinished build" in line for line in lines)
     assert not (prefix / "left over").exists()
     assert python(built.python, "import tiny; print(tiny.VERSION)") == "1.0"
+
+
+STEP = """
+import sys
+from pathlib import Path
+from porter.sandbox.installer import Installer
+beat = "import pathlib, time\\nwhile True: pathlib.Path('beat').write_text(str(time.time()))"
+Installer(Path("log"), print).run("installing", [sys.executable, "-c", beat])
+"""
+
+
+def test_a_step_does_not_outlive_a_porter_that_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STEP], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as process:
+        wait_for((tmp_path / "beat").exists)
+        process.kill()
+    time.sleep(0.3)
+    assert is_still(tmp_path / "beat")
 
 
 def test_of_two_at_the_same_time_one_builds(sets: Path) -> None:

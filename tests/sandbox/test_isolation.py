@@ -56,6 +56,8 @@ def test_inputs_cannot_be_written_and_outputs_belong_to_the_caller(
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")
+    (model / "config.json").chmod(0o666)
+    model.chmod(0o777)
     result = run_python(
         "import os, pathlib\n"
         f"model = pathlib.Path({str(model)!r})\n"
@@ -190,15 +192,22 @@ def test_temporary_folders_are_writable_and_gone_afterwards(run_python: RunPytho
     assert not Path("/tmp/left").exists()
 
 
-def test_the_recorded_command_repeats_the_run(run_python: RunPython, out: Path) -> None:
-    result = run_python("import pathlib; pathlib.Path('answer').write_text('first'); print('as it was')")
+def test_the_recorded_command_repeats_the_run(
+    run_python: RunPython, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run_python(
+        "import os, pathlib\n"
+        "pathlib.Path('answer').write_text('first')\n"
+        "print('as it was', os.environ.get('HF_TOKEN'))"
+    )
+    monkeypatch.setenv("HF_TOKEN", "s3cret")
     (out / "answer").unlink()
     repeated = subprocess.run(result.command, shell=True, capture_output=True, text=True, check=False)
-    assert (repeated.returncode, repeated.stdout) == (0, "as it was\n")
+    assert (repeated.returncode, repeated.stdout) == (0, "as it was None\n")
     assert (out / "answer").read_text() == "first"
     script = Path(result.log).with_name("command.sh")
     by_script = subprocess.run([script], capture_output=True, text=True, check=False)
-    assert by_script.stdout == "as it was\n"
+    assert by_script.stdout == "as it was None\n"
 
 
 def test_a_path_with_spaces_and_quotes_survives(sandbox: HostSandbox, tmp_path: Path) -> None:

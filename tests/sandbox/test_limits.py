@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from porter.errors import SandboxError
 from porter.records.sandbox import Limits, Mount, RunSpec
-from porter.sandbox import process
+from porter.sandbox import facts, process
 from porter.sandbox.host import HostSandbox
 from tests.sandbox.conftest import RunPython
 
@@ -59,6 +61,22 @@ def test_a_timeout_ends_grandchildren_without_bubblewrap(run_python: RunPython, 
     assert is_still(out / "beat")
 
 
+def test_a_timeout_ends_grandchildren_without_any_namespace(
+    run_python: RunPython, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "few tools"
+    tools.mkdir()
+    (tools / "env").symlink_to(facts.machine().tools["env"])
+    monkeypatch.setattr(facts, "SYSTEM_PATH", str(tools))
+    facts.machine.cache_clear()
+    try:
+        result = run_python(GRANDCHILD, limits=Limits(seconds=1))
+    finally:
+        facts.machine.cache_clear()
+    assert result.ended == "timeout"
+    assert is_still(out / "beat")
+
+
 @pytest.mark.bwrap
 def test_a_program_that_leaves_children_behind_is_over_when_it_ends(run_python: RunPython, out: Path) -> None:
     result = run_python(
@@ -81,6 +99,49 @@ def test_an_interrupt_ends_the_run(run_python: RunPython, out: Path) -> None:
         run_python(source, on_line=interrupt)
     time.sleep(0.1)
     assert not (out / "beat").exists() or is_still(out / "beat")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from porter.records.sandbox import Environment, Mount, RunSpec
+from porter.sandbox import facts
+from porter.sandbox.host import HostSandbox
+out, runs, facts.SYSTEM_PATH = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+environment = Environment(
+    name="test", prefix=sys.prefix, python=sys.executable, digest="", read_only=(sys.base_prefix,)
+)
+spec = RunSpec(
+    name="code", argv=(sys.executable, "-c", sys.argv[4]), cwd=str(out),
+    mounts=(Mount(path=str(out), writable=True),),
+)
+HostSandbox(environment, runs).run(spec)
+"""
+
+
+def kill_porter_during_a_run(out: Path, runs: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(out), str(runs), facts.SYSTEM_PATH, GRANDCHILD],
+        env={**os.environ, "PYTHONPATH": str(root)},
+    ) as porter:
+        wait_for((out / "beat").exists)
+        porter.kill()
+    time.sleep(0.3)
+
+
+@pytest.mark.bwrap
+def test_nothing_outlives_a_porter_that_is_killed(out: Path, tmp_path: Path) -> None:
+    kill_porter_during_a_run(out, tmp_path / "runs")
+    assert is_still(out / "beat")
+
+
+@pytest.mark.usefixtures("no_bubblewrap")
+def test_nothing_outlives_a_porter_that_is_killed_without_bubblewrap(out: Path, tmp_path: Path) -> None:
+    if "--pid" not in facts.machine().unshare:
+        pytest.skip("this machine has no process namespaces, and the notice says so")
+    kill_porter_during_a_run(out, tmp_path / "runs")
+    assert is_still(out / "beat")
 
 
 @pytest.mark.bwrap

@@ -33,11 +33,13 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
         data: the whole content.
         mode: permission bits; None keeps those of the file that is replaced, or follows the umask.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     if mode is None and path.is_file() and not path.is_symlink():
         mode = stat.S_IMODE(path.stat().st_mode)
     draft = temporary(path)
-    draft.unlink(missing_ok=True)
+    if draft.exists() or draft.is_symlink():
+        draft.unlink()
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:
@@ -58,11 +60,9 @@ def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
 
 def remove_atomic(path: Path) -> None:
     """Remove *path* for good, if it is there."""
-    try:
+    if path.exists() or path.is_symlink():
         path.unlink()
-    except FileNotFoundError:
-        return
-    sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -283,6 +283,25 @@ def test_another_clone_than_before_is_refused(clone: Path, workspace: Workspace,
     assert "belongs to another clone" in refused(tmp_path / "second", workspace).what
 
 
+def test_a_folder_that_stands_in_for_the_worktree_is_refused_and_kept(
+    clone: Path, workspace: Workspace
+) -> None:
+    worktree = Path(ready(clone, workspace).worktree)
+    shutil.rmtree(worktree)
+    write(worktree, {"thesis.tex": "mine"})
+    error = refused(clone, workspace)
+    assert "is not the worktree that porter made there" in error.what
+    run_remedy(error)
+    ready(clone, workspace)
+    assert (worktree.with_name("tao-pytorch.old") / "thesis.tex").read_text() == "mine"
+
+
+def test_a_damaged_record_is_named(clone: Path, workspace: Workspace) -> None:
+    ready(clone, workspace)
+    (workspace.clones / "tao-pytorch.json").write_text("{")
+    assert "record of tao-pytorch cannot be read" in refused(clone, workspace).what
+
+
 @pytest.mark.parametrize("prune", [False, True])
 def test_a_worktree_removed_by_hand_is_made_again_without_its_pristine_copies(
     clone: Path, workspace: Workspace, prune: bool

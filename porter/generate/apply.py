@@ -213,14 +213,15 @@ class _Gate:
         if open_changes:
             write_atomic(self.applying, to_json([_pending(change) for change in open_changes]))
         for change in open_changes:
-            self._write(self.roots[change.repo], change.path, change.working, change.decision.result)
+            root = self.roots[change.repo]
+            self._write(root, change.path, change.working, change.decision.result)
+            if change.remember is None and change.decision.result is None:
+                clones.drop_from_diff(root, [change.path])
             self._write(self.pristine / change.repo, change.path, change.pristine, change.remember)
         for repo, root in self.roots.items():
             mine = [change for change in changes if change.repo == repo]
             created = {file.path for file in plan.files if file.repo == repo and file.action == "create"}
             clones.show_in_diff(root, [c.path for c in mine if c.path in created and c.decision.result])
-            gone = [c.path for c in mine if c.base and c.render is None and c.decision.result is None]
-            clones.drop_from_diff(root, gone)
         remove_atomic(self.applying)
         remove_atomic(self.conflict_list)
         shutil.rmtree(self.conflicts, ignore_errors=True)

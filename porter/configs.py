@@ -222,7 +222,10 @@ def read_processor(
     if not settings:
         notes.append(f"there is no {files.PREPROCESSOR}: how images are prepared is not stated")
         return None
-    return processors.facts(processors.class_name(settings, config), settings, channels)
+    kind = processors.class_name(settings, config)
+    if kind.endswith("Fast"):
+        notes.append(f"{kind} resizes with torchvision; Pillow's resize is some levels of 255 apart")
+    return processors.facts(kind, settings, channels)
 
 
 def remote_code(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -354,6 +355,61 @@ def test_processor_that_cannot_be_carried_over(tmp_path: Path) -> None:
     processor = {"image_processor_type": "PerceiverImageProcessor", "size": 224}
     error = unsupported(write_model(tmp_path / "m", processor=processor))
     assert "crops before it resizes" in error.why
+
+
+def test_fast_processor_is_noted(tmp_path: Path) -> None:
+    processor = {**VIT_PROCESSOR, "image_processor_type": "ViTImageProcessorFast"}
+    found = looking(write_model(tmp_path / "m", processor=processor))
+    assert found.processor is not None
+    assert found.processor.kind == "ViTImageProcessorFast"
+    assert any("torchvision" in note for note in found.notes)
+    check_supported(found, TARGET)
+
+
+def test_processor_of_a_processor_config(tmp_path: Path) -> None:
+    nested = json.dumps({"image_processor": VIT_PROCESSOR, "processor_class": "X"}).encode()
+    files = {"processor_config.json": nested, "model.safetensors": WEIGHTS}
+    found = looking(write_model(tmp_path / "m", processor=None, files=files))
+    assert found.processor is not None
+    assert found.processor.size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"size": "huge"}, "size"),
+        ({"size": {"height": 32}}, "size"),
+        ({"size": {"height": -1, "width": 32}}, "size"),
+        ({"resample": 9}, "resample"),
+        ({"rescale_factor": "1/255"}, "rescale_factor"),
+        ({"image_mean": ["a"]}, "image_mean"),
+        (b"{", "parse"),
+        (b"[]", "object"),
+    ],
+)
+def test_processor_with_values_that_none_takes(tmp_path: Path, settings: Any, words: str) -> None:
+    processor = {**VIT_PROCESSOR, **settings} if isinstance(settings, dict) else settings
+    error = rejected(write_model(tmp_path / "m", processor=processor))
+    assert "preprocessor_config.json" in error.what
+    assert words in error.what
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"image_processor_type": "MyImageProcessor"}, "not among"),
+        ({"image_processor_type": "EfficientNetImageProcessor"}, "second time"),
+        ({"image_processor_type": "MobileViTImageProcessor"}, "blue, green, red"),
+        ({"image_processor_type": "DetrImageProcessor"}, "longer side"),
+        ({"image_processor_type": "DINOv3ViTImageProcessorFast"}, "after the rescale"),
+    ],
+)
+def test_what_a_processor_does_beyond_the_record_is_told(
+    tmp_path: Path, settings: dict[str, Any], words: str
+) -> None:
+    found = looking(write_model(tmp_path / "m", processor=settings))
+    assert found.processor is not None
+    assert any(words in caveat for caveat in found.processor.caveats)
 
 
 @pytest.mark.parametrize(

@@ -355,7 +355,7 @@ class PreprocessRequest(Record, frozen=True, kw_only=True):
     target: TargetSpec
     work: str
     images: tuple[str, ...] = ()
-    tolerance: float = 1e-5
+    tolerance: float = 1e-6
 
 
 class PreprocessCheck(Record, frozen=True, kw_only=True):

@@ -199,3 +199,21 @@ def test_inputs_and_perturbation_depend_on_seed_and_name_alone(bench: Bench) -> 
     assert (read["again"], read["name"]) == (True, False)
     assert read["integers"] == [0, 1, 2]
     assert read["half"] == "torch.bfloat16"
+
+
+_WATCH = """
+import json, torch
+from porter.weights.kernel.memory import AnonymousPeak
+
+with AnonymousPeak() as quiet:
+    pass
+with AnonymousPeak() as memory:
+    torch.ones(25 * 2**20)
+print(json.dumps([quiet.peak, memory.baseline, memory.peak]))
+"""
+
+
+def test_the_memory_watch_sees_what_was_freed_before_it_ended(bench: Bench) -> None:
+    quiet, baseline, peak = bench.python(_WATCH)
+    assert quiet < 2**20 < baseline
+    assert 95 * 2**20 < peak < 120 * 2**20

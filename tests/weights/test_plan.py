@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from porter.records.inspection import TensorInfo
-from porter.records.weights import LedgerRow, Operation, SwapCheck, WeightPlan
+from porter.records.weights import Ledger, LedgerRow, Operation, SwapCheck, WeightPlan
 from porter.weights.ledger import audit, note_inert, open_reasons
 from porter.weights.plan import plan_weights
 from porter.weights.remap import Fuse, RemapRules, Rename, Split, load_rules
@@ -341,6 +341,9 @@ def test_the_audit_sees_a_plan_that_was_tampered_with() -> None:
     made = plan(source, target)
     dropped = msgspec.structs.replace(made, operations=made.operations[1:])
     assert audit(dropped, source, target) == ("cls_token: 0 operations make it, 1 must",)
+    shorter = msgspec.structs.replace(made, ledger=Ledger(rows=made.ledger.rows[:-1]))
+    lost = made.ledger.rows[-1].sources[0]
+    assert audit(shorter, source, target) == (f"{lost}: 1 times in the source, 0 times in the ledger",)
     fused = operation(made, "blocks.0.attn.qkv.weight")
     turned = msgspec.structs.replace(fused, sources=fused.sources[::-1])
     steps = tuple(turned if each is fused else each for each in made.operations)

@@ -8,9 +8,8 @@ import shutil
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -45,26 +44,6 @@ class ToldError(Record, frozen=True, kw_only=True):
     error: Told
 
 
-@dataclass(frozen=True)
-class ProbeRun(Generic[T]):
-    """A probe that answered.
-
-    Attributes:
-        answer: what it answered, schema-checked.
-        result: how the run ended.
-        folder: its folder; files that it wrote lie under ``out``.
-    """
-
-    answer: T
-    result: RunResult
-    folder: Path
-
-    @property
-    def out(self) -> Path:
-        """Return the folder that the probe could write to."""
-        return self.folder / "out"
-
-
 class Sandbox(ABC):
     """Where probes and gates run; one environment, one place for the folders of its runs.
 
@@ -75,7 +54,7 @@ class Sandbox(ABC):
 
     def __init__(self, environment: Environment, runs: Path) -> None:
         self.environment = environment
-        self.runs = runs
+        self.runs = runs.absolute()
 
     @property
     @abstractmethod
@@ -121,7 +100,6 @@ def run_probe(
     request: Record,
     answer: type[T],
     *,
-    runs: Path | None = None,
     mounts: Sequence[Mount] = (),
     python_path: Sequence[Path] = (),
     variables: Mapping[str, str] | None = None,
@@ -129,36 +107,6 @@ def run_probe(
     error: type[PorterError] = SandboxError,
     on_line: Callable[[str], None] | None = None,
 ) -> T:
-    """Run a probe and return its answer; see :func:`probe_run`."""
-    return probe_run(
-        sandbox,
-        probe,
-        request,
-        answer,
-        runs=runs,
-        mounts=mounts,
-        python_path=python_path,
-        variables=variables,
-        limits=limits,
-        error=error,
-        on_line=on_line,
-    ).answer
-
-
-def probe_run(
-    sandbox: Sandbox,
-    probe: str,
-    request: Record,
-    answer: type[T],
-    *,
-    runs: Path | None = None,
-    mounts: Sequence[Mount] = (),
-    python_path: Sequence[Path] = (),
-    variables: Mapping[str, str] | None = None,
-    limits: Limits | None = None,
-    error: type[PorterError] = SandboxError,
-    on_line: Callable[[str], None] | None = None,
-) -> ProbeRun[T]:
     """Run ``porter/probes/<probe>.py`` in a folder of its own and check its answer.
 
     The probe is started as ``python in/probe.py in/request.json out/answer.json``, with ``out`` as working
@@ -170,7 +118,6 @@ def probe_run(
         probe: name of the module under ``porter/probes``.
         request: becomes ``request.json``.
         answer: schema of the answer.
-        runs: folder for the run's folder; None means the sandbox's own.
         mounts: what the probe may see beside its own folder and the environment.
         python_path: further folders on its PYTHONPATH, shown read-only.
         variables: further environment variables.
@@ -182,7 +129,7 @@ def probe_run(
         SandboxError: the probe died, ran into a limit, or answered something that does not fit the schema.
         PorterError: of the family *error*: a failure that the probe expected.
     """
-    folder = new_run_folder(sandbox.runs if runs is None else runs, probe.replace("_", "-"))
+    folder = new_run_folder(sandbox.runs, probe.replace("_", "-"))
     library = _lay_out(folder, probe, request)
     inside, outside = folder / "in", folder / "out"
     spec = RunSpec(
@@ -217,7 +164,7 @@ def probe_run(
     if result.ended != "exited" or result.exit_code != 0 or told is None:
         raise _died(probe, result, folder)
     try:
-        return ProbeRun(answer=from_json(told, answer), result=result, folder=folder)
+        return from_json(told, answer)
     except msgspec.MsgspecError as problem:
         raise SandboxError(
             f"the probe {probe} answered something that does not fit",

@@ -14,7 +14,7 @@ from porter.errors import DataError, SandboxError
 from porter.records.base import Record
 from porter.records.sandbox import Limits, Mount
 from porter.sandbox import base
-from porter.sandbox.base import new_run_folder, probe_run, run_probe
+from porter.sandbox.base import new_run_folder, run_probe
 from porter.sandbox.host import HostSandbox
 
 pytestmark = pytest.mark.bwrap
@@ -59,12 +59,13 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
 
 def test_a_probe_is_asked_and_answers(sandbox: HostSandbox, probe: Probe) -> None:
     lines: list[str] = []
-    run = probe_run(sandbox, probe(ECHO), Question(text="a 'quoted' {text}"), Answer, on_line=lines.append)
-    assert run.answer == Answer(text="a 'quoted' {text}", number=3)
+    request = Question(text="a 'quoted' {text}")
+    answer = run_probe(sandbox, probe(ECHO), request, Answer, on_line=lines.append)
+    assert answer == Answer(text="a 'quoted' {text}", number=3)
     assert lines == ["said a 'quoted' {text}"]
-    assert run.folder == sandbox.runs / "001-some-probe"
-    assert sorted(path.name for path in run.folder.iterdir()) == ["command.sh", "in", "log.txt", "out"]
-    assert run.out.stat().st_uid == os.getuid()
+    folder = sandbox.runs / "001-some-probe"
+    assert sorted(path.name for path in folder.iterdir()) == ["command.sh", "in", "log.txt", "out"]
+    assert (folder / "out").stat().st_uid == os.getuid()
 
 
 def test_a_probe_finds_the_kernel_and_the_folders_it_is_given(

@@ -330,6 +330,31 @@ def test_an_edited_file_that_is_no_longer_generated_can_stay_as_the_persons_own(
     assert bench.text("a.py") == "mine\n"
 
 
+def test_a_run_that_broke_off_between_file_and_pristine_copy_is_taken_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.apply({"a.py": MODEL, "b.py": MODEL, "c.py": MODEL})
+    write(bench.root, {"b.py": MODEL.replace("a = 1", "a = 'mine'")})
+    new = {"a.py": MODEL + "d = 4\n", "b.py": MODEL.replace("c = 3", "c = 4")}
+    replace = Path.replace
+
+    def no_space(self: Path, target: Path) -> Path:
+        if target == bench.pristine("b.py"):
+            raise OSError("no space left")
+        return replace(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
+        patch.setattr(Path, "replace", no_space)
+        bench.apply(new)
+    merged = bench.text("b.py")
+    assert merged == new["b.py"].replace("a = 1", "a = 'mine'")
+    assert bench.pristine("b.py").read_text() == MODEL
+    assert bench.apply(new) == {"a.py": "updated", "b.py": "merged", "c.py": "removed"}
+    assert bench.text("b.py") == merged
+    assert bench.pristine("b.py").read_text() == new["b.py"]
+    assert bench.apply(new) == {"a.py": "identical", "b.py": "kept"}
+
+
 def test_a_file_that_tao_has_is_refused(bench: Bench) -> None:
     with pytest.raises(WorkspaceError, match=r"already has pkg/taken\.py"):
         bench.apply({"a.py": MODEL, "pkg/taken.py": MODEL})

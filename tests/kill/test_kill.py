@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -63,9 +62,6 @@ class Arena:
                 for path in pristine.rglob("*")
                 if path.is_file()
             },
-            "said": json.loads((self.workspace / ".porter" / "steps" / "2-apply.json").read_bytes())[
-                "result"
-            ],
             "converted": (self.workspace / "results" / "model.bin").read_bytes(),
             "state": sorted(path.name for path in (self.workspace / ".porter").iterdir()),
             "clone": git(self.place / "clone", "status", "--porcelain", "--branch"),

@@ -343,9 +343,10 @@ def test_a_run_that_broke_off_between_file_and_pristine_copy_is_taken_up(
             raise OSError("no space left")
         return replace(self, target)
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
-        patch.setattr(Path, "replace", no_space)
+    monkeypatch.setattr(Path, "replace", no_space)
+    with pytest.raises(OSError, match="no space left"):
         bench.apply(new)
+    monkeypatch.setattr(Path, "replace", replace)
     merged = bench.text("b.py")
     assert merged == new["b.py"].replace("a = 1", "a = 'mine'")
     assert bench.pristine("b.py").read_text() == MODEL

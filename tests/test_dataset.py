@@ -172,6 +172,21 @@ def test_ignored_files_are_counted(root: Path) -> None:
     assert "1 without ending" in note
 
 
+def test_damage_that_only_one_way_of_looking_sees(root: Path) -> None:
+    picture = root / "train" / "cat" / "whole.jpg"
+    Image.effect_noise((64, 64), 50).save(picture)
+    data = picture.read_bytes()
+    picture.write_bytes(data[: len(data) // 2])
+    png = root / "train" / "dog" / "0.png"
+    data = png.read_bytes()
+    end = data.index(b"IEND") - 4
+    png.write_bytes(data[: end - 4] + bytes(4) + data[end:])
+    error = refused(root)
+    assert error.what.startswith("2 of ")
+    assert "train/cat/whole.jpg" in error.why
+    assert "train/dog/0.png" in error.why
+
+
 def test_unreadable_images_are_named_up_to_twenty(root: Path) -> None:
     whole = (root / "train" / "cat" / "0.png").read_bytes()
     (root / "train" / "cat" / "cut.png").write_bytes(whole[:-25])

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from porter import hub
 from porter.errors import ModelRejectedError, UsageError
+from porter.hub import digests
 from porter.hub.address import parse
 from tests.hub_server import FIRST_COMMIT, SECOND_COMMIT, Fault, HubServer
 from tests.safetensors_files import build
@@ -323,13 +325,33 @@ def test_folder_is_pinned_by_what_porter_reads(tmp_path: Path) -> None:
     assert hub.resolve(str(folder)).sha != first.sha
 
 
-def test_remembered_digest_does_not_survive_a_change_that_hides_its_time(tmp_path: Path) -> None:
+def test_digest_is_remembered_once_a_file_has_settled(
+    tmp_path: Path, porter_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local(tmp_path / "model")
+    first = hub.resolve(str(folder))
+    assert not (porter_cache / "digests.json").exists()
+    monkeypatch.setattr(digests, "_SETTLED_NS", -(10**12))
+    assert hub.resolve(str(folder)) == first
+    known = json.loads((porter_cache / "digests.json").read_text())
+    assert len(known) == 2
+    (porter_cache / "digests.json").write_text(json.dumps(dict.fromkeys(known, "0" * 64)))
+    assert hub.resolve(str(folder)).sha != first.sha
+    (porter_cache / "digests.json").write_text("broken")
+    assert hub.resolve(str(folder)) == first
+
+
+def test_remembered_digest_does_not_survive_a_change_that_hides_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "_SETTLED_NS", -(10**12))
     folder = local(tmp_path / "model")
     weights = folder / "model.safetensors"
     old = 1_600_000_000_000_000_000
     os.utime(weights, ns=(old, old))
     shas = {hub.resolve(str(folder)).sha}
     for byte in range(3):
+        time.sleep(0.05)
         weights.write_bytes(WEIGHTS[:-1] + bytes([byte + 1]))
         os.utime(weights, ns=(old, old))
         shas.add(hub.resolve(str(folder)).sha)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from porter.gates.results import failed, passed
 from porter.records.gates import GateResult
 from porter.records.inspection import ModelProbe
@@ -191,8 +193,12 @@ def _swaps(session: PortSession, weight_plan: WeightPlan, target: TargetSpec) ->
 
 def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
     inspection = session.inspection
+    # The probe's scratch dataset has one class.
+    alone = msgspec.structs.replace(
+        target, overrides={**target.overrides, "dataset.num_classes": 1, "model.head.topk": [1]}
+    )
     request = PreprocessRequest(
-        folder=inspection.source.folder, target=target, work=str(_work(session, "preprocessing"))
+        folder=inspection.source.folder, target=alone, work=str(_work(session, "preprocessing"))
     )
     answer = session.prove(
         "preprocessing",

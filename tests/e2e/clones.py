@@ -51,7 +51,10 @@ def add_mini_backbone(clone: Path) -> Path:
         text.replace("    vit_base_patch16,\n", "    vit_base_patch16,\n    vit_mini_patch16,\n", 1)
     )
     git(clone, "add", "nvidia_tao_pytorch/cv/backbone_v2")
-    git(clone, "commit", "-q", "-m", "add a small backbone")
+    # A clone may lack blobs that its sparse checkout leaves out; `git commit` would insist on them.
+    tree = git(clone, "write-tree", "--missing-ok")
+    commit = git(clone, "commit-tree", tree, "-p", "HEAD", "-m", "add a small backbone")
+    git(clone, "update-ref", "refs/heads/main", commit)
     return clone
 
 

@@ -132,8 +132,6 @@ def request(folder: Path, name: str, **changes: Any) -> MakeModel:
 def make_models(environment: Environment, root: Path, models: Mapping[str, MakeModel]) -> None:
     """Make *models*, given as requests by folder name, in one process."""
     serve(environment, root, [("make_demo_model", made) for made in models.values()])
-    for path in root.rglob("*.safetensors"):
-        path.chmod(0o644)
 
 
 def read(raw: Any, kind: type[Any]) -> Any:

@@ -45,6 +45,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     if request["processor"]:
         text = json.dumps(request["processor"], indent=2, sort_keys=True) + "\n"
         (folder / "preprocessor_config.json").write_text(text, encoding="utf-8")
+    for path in folder.iterdir():
+        # save_pretrained leaves weights to their owner alone, and the next reader is another user.
+        path.chmod(0o644)
     return {
         "files": sorted(path.name for path in folder.iterdir()),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

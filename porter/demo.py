@@ -1,10 +1,12 @@
-"""Makes the demo's model: a ViT-Base/16 folder with perturbed random weights. Nothing is downloaded."""
+"""Makes a ViT's model folder with perturbed random weights, for demos and tests. Nothing is downloaded."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 LABELS = (
     "bear",
@@ -18,7 +20,7 @@ LABELS = (
     "sheep",
     "train",
 )
-PROCESSOR = {
+PROCESSOR: dict[str, Any] = {
     "image_processor_type": "ViTImageProcessor",
     "do_resize": True,
     "do_rescale": True,
@@ -31,23 +33,34 @@ PROCESSOR = {
 }
 
 
-def make_model(folder: Path, *, environment: str = "tao-pytorch-7.0.1") -> Path:
-    """Write the demo's model folder; does nothing where it is complete.
+def make_model(
+    folder: Path,
+    *,
+    config: Mapping[str, Any] | None = None,
+    processor: Mapping[str, Any] = PROCESSOR,
+    labels: Sequence[str] = LABELS,
+    environment: str = "tao-pytorch-7.0.1",
+) -> Path:
+    """Write a ViT's model folder; does nothing where it is complete.
 
     Args:
         folder: made where it is missing.
+        config: arguments of the model's config; None makes a ViT-Base/16.
+        processor: content of ``preprocessor_config.json``.
+        labels: label by index.
         environment: requirement set whose transformers builds the model.
 
     Returns:
         the folder.
     """
     from porter.records.probes import MadeModel, MakeModel
-    from porter.records.sandbox import Limits, Mount
+    from porter.records.sandbox import Mount
     from porter.sandbox import environments
     from porter.sandbox.base import run_probe
     from porter.sandbox.host import HostSandbox
     from porter.ui import Ui
 
+    folder = folder.absolute()
     if (folder / "model.safetensors").exists():
         return folder
     ui = Ui()
@@ -55,15 +68,18 @@ def make_model(folder: Path, *, environment: str = "tao-pytorch-7.0.1") -> Path:
         built = environments.ensure(environment, progress=ui.progress)
     work = folder.with_name(f"{folder.name}.making")
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    (work / "out").mkdir(parents=True)
     request = MakeModel(
-        folder=str((work / "model").absolute()), processor=PROCESSOR, labels=LABELS, seed=2026
+        folder=str(work / "out" / "model"),
+        config=dict(config or {}),
+        processor=dict(processor),
+        labels=tuple(labels),
+        seed=2026,
     )
-    sandbox = HostSandbox(built, work / "runs")
-    mounts = (Mount(path=str(work.absolute()), writable=True),)
-    with ui.working("making a ViT-Base/16 with perturbed random weights"):
-        run_probe(sandbox, "make_demo_model", request, MadeModel, mounts=mounts, limits=Limits())
-    (work / "model").rename(folder)
+    mounts = (Mount(path=str(work / "out"), writable=True),)
+    with ui.working(f"making {folder.name} with perturbed random weights"):
+        run_probe(HostSandbox(built, work / "runs"), "make_demo_model", request, MadeModel, mounts=mounts)
+    (work / "out" / "model").rename(folder)
     shutil.rmtree(work)
     return folder
 

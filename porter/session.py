@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from porter import cache, resources
-from porter.errors import WorkspaceError
+from porter.errors import PorterError, SandboxError, WorkspaceError
 from porter.journal import Journal
 from porter.records.base import Record, digest
 from porter.records.inspection import Inspection, Source
@@ -83,9 +83,14 @@ class PortSession:
 
         options = self.options
         if options.embedded:
-            from porter.embedded.materialise import materialise_tao_pytorch
+            from porter.embedded import materialise
 
-            return materialise_tao_pytorch(cache.root(), progress=self.ui.progress)
+            # A kit of its own for every workspace: two ports of one name do not meet in one clone.
+            if repo == "tao-pytorch":
+                return materialise.materialise_tao_pytorch(self.workspace.state)
+            for package in materialise.PACKAGES:
+                if package.repo == repo:
+                    return materialise.materialise_package(package, cache.root(), progress=self.ui.progress)
         return clones.locate(repo, options.clones.get(repo))
 
     @property
@@ -156,6 +161,7 @@ class PortSession:
         write: Sequence[Path | str] = (),
         packages: Sequence[Path | str] = (),
         limits: Limits | None = None,
+        error: type[PorterError] = SandboxError,
     ) -> T:
         """Run a probe in the sandbox and return its checked answer.
 
@@ -167,6 +173,7 @@ class PortSession:
             write: paths that it may change.
             packages: folders that go on PYTHONPATH; readable.
             limits: bounds other than the usual ones.
+            error: family of the failures that the probe expects.
         """
         from porter.sandbox.base import run_probe
 
@@ -181,6 +188,7 @@ class PortSession:
                 mounts=tuple(mounts),
                 python_path=tuple(Path(path) for path in packages),
                 limits=limits or Limits(),
+                error=error,
             )
 
     def command(

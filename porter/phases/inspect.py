@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from porter.errors import ModelRejectedError, UsageError
 from porter.gates.results import blocked, failed, passed
 from porter.records.gates import GateResult
-from porter.records.inspection import DatasetFacts, Inspection, ModelProbe, Source, TensorInfo
+from porter.records.inspection import DatasetFacts, Inspection, ModelProbe, Source
 from porter.records.probes import InspectModel
 from porter.records.reference import Reference, Release
 from porter.session import PortSession
@@ -53,36 +49,11 @@ def _source(session: PortSession) -> Source:
 
     def resolve() -> Source:
         with session.ui.working(f"looking at {options.source}"):
-            source = hub.resolve(options.source, revision=options.revision)
-            return _for_everyone(source, session.workspace.state / "model")
+            return hub.resolve(options.source, revision=options.revision)
 
     inputs = session.inputs(1)
-    return session.journal.step(
-        "source",
-        {key: inputs[key] for key in ("source", "revision", "files")},
-        Source,
-        resolve,
-        outputs=lambda found: (
-            [Path(found.folder)] if found.folder.startswith(str(session.workspace.state)) else []
-        ),
-    )
-
-
-def _for_everyone(source: Source, folder: Path) -> Source:
-    """Return the source with files that the sandbox's user can read: copied to *folder* where root is alone.
-
-    safetensors writes files for their owner only, and in the sandbox root is nobody.
-    """
-    original = Path(source.folder)
-    if os.geteuid() != 0 or all(
-        path.stat().st_mode & (0o005 if path.is_dir() else 0o004) for path in [original, *original.rglob("*")]
-    ):
-        return source
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(original, folder, copy_function=shutil.copyfile)
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    return msgspec.structs.replace(source, folder=str(folder))
+    known = {key: inputs[key] for key in ("source", "revision", "files")}
+    return session.journal.step("source", known, Source, resolve)
 
 
 def _inspection(session: PortSession, source: Source) -> Inspection:
@@ -275,28 +246,27 @@ def _probe(session: PortSession, inspection: Inspection) -> ModelProbe:
         "model-probe",
         {"source": source, "request": request, "environment": session.environment().digest},
         ModelProbe,
-        lambda: session.probe("inspect_model", request, ModelProbe, read=[source.folder]),
+        lambda: session.probe(
+            "inspect_model", request, ModelProbe, read=[source.folder], error=ModelRejectedError
+        ),
     )
 
 
 def _state_gate(inspection: Inspection, probe: ModelProbe) -> GateResult:
     """Hold the headers against what the model loaded: nothing missing, nothing ignored, equal shapes."""
+    from porter.support import reject_unloadable
 
-    def shapes(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, ...]]:
-        return {tensor.name: tensor.shape for tensor in tensors}
-
-    tied = {name for group in probe.tied for name in group}
-    stored, loaded = shapes(inspection.tensors), shapes(probe.state)
-    absent = sorted(set(loaded) - set(stored) - tied)
-    problems = [f"missing {name}" for name in sorted({*probe.missing, *absent} - tied)]
-    problems += [f"unexpected {name}" for name in probe.unexpected]
+    reject_unloadable(inspection, probe)
+    stored = {tensor.name: tensor.shape for tensor in inspection.tensors}
+    loaded = {tensor.name: tensor.shape for tensor in probe.state}
+    problems = [f"unexpected {name}" for name in probe.unexpected]
     problems += [
-        f"shape of {name}" for name in sorted(set(stored) & set(loaded)) if stored[name] != loaded[name]
+        f"shape of {name}" for name in sorted(stored) if stored[name] != loaded.get(name, stored[name])
     ]
     if problems:
         return failed(
             "source-state",
-            f"the checkpoint does not fill {inspection.architecture}: {', '.join(problems[:5])}"
+            f"the checkpoint does not fit {inspection.architecture}: {', '.join(problems[:5])}"
             + (f" and {len(problems) - 5} more" if len(problems) > 5 else ""),
             fix="the weights are of another architecture than config.json names",
             problems=problems,
@@ -324,6 +294,14 @@ def _onnx_gate(inspection: Inspection, probe: ModelProbe) -> GateResult:
     worked = next((attempt for attempt in probe.exports if attempt.ok), None)
     if worked is None:
         return blocked("onnx-sanity", "no ONNX export was tried")
+    if worked.exporter == "dynamo":
+        broken = probe.exports[0]
+        return failed(
+            "onnx-sanity",
+            f"only torch.export exports it; TAO's exporter stops at {broken.operator} in {broken.module}",
+            text=broken.error,
+            fix=broken.workaround,
+        )
     error = probe.max_relative_error
     evidence: dict[str, Any] = {"opset": worked.opset, "attention": worked.attention, "relative": error}
     if error is None or not error <= _ONNX_TOLERANCE:

@@ -13,16 +13,15 @@ from typing import Any
 
 import pytest
 
-from porter.demo import PROCESSOR
-from porter.records.probes import MadeModel, MakeModel
-from porter.records.sandbox import Environment, Mount
-from porter.sandbox.base import run_probe
-from porter.sandbox.host import HostSandbox
+from porter.demo import PROCESSOR, make_model
+from porter.records.sandbox import Environment
 from tests.conftest import REAL_CACHE
 from tests.e2e.clones import CONFIG, add_mini_backbone, kit_clone
 
 LABELS = ("zebra", "ant", 'a "quoted" \\ label', "bee")
 """Not in alphabetical order, and with a label that code and paths must survive."""
+
+SMALL_PROCESSOR = PROCESSOR | {"size": {"height": 32, "width": 32}}
 
 Port = Callable[..., "Done"]
 
@@ -63,17 +62,10 @@ def mini_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mini_model(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small ViT with perturbed random weights, four labels and a 32-pixel processor."""
-    work = tmp_path_factory.mktemp("model")
-    request = MakeModel(
-        folder=str(work / "org-mini-vit"),
-        config=CONFIG,
-        processor=PROCESSOR | {"size": {"height": 32, "width": 32}},
-        labels=LABELS,
-        seed=7,
-    )
-    sandbox = HostSandbox(tao_environment, work / "runs")
-    run_probe(sandbox, "make_demo_model", request, MadeModel, mounts=(Mount(path=str(work), writable=True),))
-    return work / "org-mini-vit"
+    folder = tmp_path_factory.mktemp("model") / "org-mini-vit"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORTER_CACHE", str(REAL_CACHE))
+        return make_model(folder, config=CONFIG, processor=SMALL_PROCESSOR, labels=LABELS)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -15,10 +15,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Program:
-    """What is run: ``module:function`` and its arguments."""
+    """What is run: ``module:function``, its arguments, and variables beside those of this process."""
 
     target: str
     arguments: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def effects(self, report: Path) -> list[str]:
         """Run to the end and return the effects that were counted."""
@@ -47,7 +48,7 @@ class Program:
         return subprocess.run(
             argv,
             cwd=_ROOT,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **self.variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -5,6 +5,8 @@ Request: ``porter.records.weights.ConvertRequest``; answer: ``Conversion``.
 
 from __future__ import annotations
 
+import math
+import shutil
 import sys
 import time
 from collections import Counter, OrderedDict
@@ -26,6 +28,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     from porter.weights.kernel.serve import ProbeError
 
     plan, path = request["plan"], Path(request["checkpoint"])
+    _check_disk(plan["operations"], path.parent)
     started = time.monotonic()
     lightning = lightning_version()
     state: OrderedDict[str, Any] = OrderedDict()
@@ -60,6 +63,26 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "scratch": scratch.bytes,
         "seconds": time.monotonic() - started,
     }
+
+
+def _check_disk(operations: list[dict[str, Any]], folder: Path) -> None:
+    """Refuse early: a mapped file that cannot grow ends the process without a word."""
+    from porter.weights.kernel.files import DTYPES
+    from porter.weights.kernel.serve import ProbeError
+
+    needed = 0
+    for step in operations:
+        size = DTYPES[step["target"]["dtype"]].itemsize * math.prod(step["target"]["shape"])
+        is_view = step["op"] in {"copy", "reshape"} and step["sources"][0]["dtype"] == step["target"]["dtype"]
+        needed += size if is_view else 2 * size
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed + 2**20:
+        raise ProbeError(
+            "there is not enough disk space for the checkpoint",
+            why=f"{folder} has {free / 1e9:.1f} GB free; the conversion needs {needed / 1e9:.1f} GB",
+            next_step="free some space and repeat the command",
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Request: ``porter.records.weights.ParityRequest``; answer: ``ParityAnswer``.
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 from pathlib import Path
@@ -75,6 +76,9 @@ def _compare(
         if weights == "perturbed" and way == request["ways"][-1]:
             answer["controls"] = _controls(request, plan, reference, observed, images[:1])
         restore_attention(before)
+        del module, observed, before
+        # Hooks tie a module into a cycle; two large models need not be held at once.
+        gc.collect()
 
 
 def _measure(

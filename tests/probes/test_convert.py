@@ -148,3 +148,15 @@ def test_a_plan_cannot_read_outside_the_model_folder(bench: Bench) -> None:
     with pytest.raises(PorterError) as caught:
         bench.convert("whole", with_operations(bench.plan("whole"), outside), out)
     assert "no file of the model folder" in caught.value.why
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_written(bench: Bench) -> None:
+    def grow(step: Operation) -> Operation:
+        target = msgspec.structs.replace(step.target, shape=(2**42,))
+        return Operation(op="zeros", target=target) if target.name == "cls_token" else step
+
+    out = bench.folder("small-disk")
+    with pytest.raises(PorterError) as caught:
+        bench.convert("whole", with_operations(bench.plan("whole"), grow), out)
+    assert "disk space" in caught.value.what
+    assert list(out.iterdir()) == []

@@ -37,7 +37,8 @@ def save(content: dict[str, Any], path: Path) -> None:
     ``torch.save`` puts the name of the file that it opens into the archive, so it is given an open one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    # One name, so that the remains of a killed run are overwritten by the next.
+    partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as handle:
             torch.save(content, handle)

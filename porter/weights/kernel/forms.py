@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
 from collections import OrderedDict
@@ -63,6 +64,8 @@ def reference_outputs(folder: Path, plan: Plan, images: torch.Tensor) -> tuple[O
             notes.append(f"the reference was given the resampled {name}, made by the plan's own operation")
     model = load_hf(folder, plan, replaced)
     outputs = Observed(model, plan["source_head"])(images)
+    del model
+    gc.collect()
     if plan["head"] == "re-initialised":
         notes.append("the head is new: what it is given is compared, not the logits")
     return compared_outputs(plan, outputs), notes

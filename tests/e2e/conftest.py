@@ -88,3 +88,18 @@ def run_porter(
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def ported(
+    e2e_cache: Path, mini_kit: Path, mini_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Done]:
+    """The workspace of a finished port on the kit, and how the command ended."""
+    workspace = tmp_path_factory.mktemp("ported") / "port"
+    return workspace, port_mini(e2e_cache, mini_model, mini_kit, workspace)
+
+
+def port_mini(cache: Path, model: Path, clone: Path, workspace: Path, *more: str) -> Done:
+    """Port the small ViT into *clone*."""
+    arguments = ("port", model, "--name", "mini_vit", "--tao-pytorch", clone, "--workspace", workspace)
+    return run_porter(cache, *arguments, "--yes", "--json", *more)

@@ -19,16 +19,6 @@ pytestmark = pytest.mark.torch_env
 BLOCKED_ON_A_CPU = {gate.id for gate in GATES if not gate.cpu}
 
 
-@pytest.fixture(scope="module")
-def ported(
-    e2e_cache: Path, mini_kit: Path, mini_model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Done]:
-    """The workspace of a finished port, and how the command ended."""
-    workspace = tmp_path_factory.mktemp("ported") / "port"
-    arguments: list[str | Path] = ["port", mini_model, "--name", "mini_vit", "--tao-pytorch", mini_kit]
-    return workspace, run_porter(e2e_cache, *arguments, "--workspace", workspace, "--yes", "--json")
-
-
 def test_every_gate_of_a_cpu_machine_passes(ported: tuple[Path, Done]) -> None:
     _, done = ported
     assert done.code == 0, done.err
@@ -133,3 +123,21 @@ def test_an_edit_of_a_person_is_kept_and_proven_again(ported: tuple[Path, Done],
     assert script.read_text() == edited
     files = done.gates()["files"]["evidence"]["files"]
     assert files["tao-pytorch/nvidia_tao_pytorch/cv/mini_vit/scripts/evaluate.py"] == "kept"
+
+
+def test_a_conflict_names_its_file_and_loses_nothing(ported: tuple[Path, Done], e2e_cache: Path) -> None:
+    workspace, _ = ported
+    spec = workspace / "tao-pytorch/nvidia_tao_pytorch/cv/mini_vit/experiment_specs/experiment_spec.yaml"
+    pristine = spec.read_text()
+    edited = pristine.replace("num_epochs: 25", "num_epochs: 40")
+    assert edited != pristine
+    spec.write_text(edited)
+    options = workspace / "porter.toml"
+    before = options.read_text()
+    options.write_text(before + '\n[settings]\n"train.num_epochs" = "7"\n')
+    done = run_porter(e2e_cache, "resume", "--workspace", workspace, "--yes")
+    assert done.code == 7
+    assert "experiment_spec.yaml" in done.err
+    assert spec.read_text() == edited
+    options.write_text(before)
+    spec.write_text(pristine)

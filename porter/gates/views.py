@@ -12,8 +12,8 @@ from pathlib import Path
 from porter.records.base import Record
 from porter.records.inspection import DatasetFacts
 
-TRAIN_IMAGES = 24
-EVAL_IMAGES = 10
+TRAIN_IMAGES = 12
+EVAL_IMAGES = 8
 
 
 class View(Record, frozen=True, kw_only=True):

@@ -117,6 +117,7 @@ def test_files_that_lie_about_themselves_are_refused(bench: Bench) -> None:
         (b"\xff" * 7 + b"\x00" + content[8:], "longer than the file"),
         (content[:8] + b"x" + content[9:], "no JSON"),
         (content.replace(b'"F32"', b'"F99"'), "unknown dtype F99"),
+        (content.replace(b'"shape":[5,64]', b'"shape":[5,63]'), "offsets that do not fit"),
     )
     for number, (damaged, _) in enumerate(cases):
         (folder / f"{number}.safetensors").write_bytes(damaged)

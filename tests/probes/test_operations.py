@@ -157,7 +157,7 @@ def apart(*pairs):
 
 nan = float("nan")
 held = {"a": torch.tensor([0.0]), "b": torch.tensor([nan]), "c": torch.tensor([1.0]), "d": torch.zeros(1)}
-one = torch.tensor([1])
+one = torch.tensor([0x3F800000], dtype=torch.int32)  # the bytes of 1.0
 expected = [("a", torch.tensor([-0.0])), ("b", torch.tensor([nan])), ("c", one), ("e", torch.zeros(1))]
 images, again = seeded_images(3, (3, 16, 24), 1), seeded_images(3, (3, 16, 24), 1)
 variance = perturb("bn.running_var", torch.ones(1000), 0)

@@ -28,7 +28,8 @@ def run(session: PortSession) -> Iterator[GateResult]:
         "reference",
         f"{reference.name} of {reference.release.repo} {reference.release.version}: "
         f"{len(reference.files) - len(absent)} files, {len(reference.backbones)} backbones, "
-        f"hooks {', '.join(reference.hooks)}",
+        f"{len(reference.hooks)} hooks",
+        hooks=list(reference.hooks),
         candidates={item.name: {"score": item.score, "reasons": item.reasons} for item in choice.candidates},
         absent=absent,
         networks=len(reference.networks),

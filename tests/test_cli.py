@@ -108,8 +108,9 @@ def test_a_name_that_is_taken_or_unfit_is_refused_before_anything_is_made(
 
 
 def test_the_kit_is_for_image_classification(tmp_path: Path) -> None:
-    segformer = {"architectures": ["SegformerForSemanticSegmentation"], "model_type": "segformer"}
-    folder = write_model(tmp_path / "model", **segformer)
+    folder = write_model(
+        tmp_path / "model", architectures=["SegformerForSemanticSegmentation"], model_type="segformer"
+    )
     done = porter(tmp_path, "port", folder, "--embedded", "--yes")
     assert done.code == 3
     assert "this version ports image classification" in done.err

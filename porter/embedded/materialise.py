@@ -6,7 +6,6 @@ under its name only when it is whole, and is never changed afterwards.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from porter import git
+from porter.cache import locked
 from porter.errors import PorterError, WorkspaceError
 from porter.records.base import Record
 from porter.records.reference import Repo
@@ -139,7 +139,7 @@ def _repository(
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, progress):
+        with locked(folder, "making", progress):
             if not _whole(folder):
                 progress(f"making the repository {name}")
                 _make(folder, fill, message, tag)
@@ -203,22 +203,6 @@ def _whole(folder: Path) -> bool:
         why=f"its branch main is not at commit {expected[:12]}" if expected else f"{marker} is missing",
         next_step=f"keep what you need of it, remove it (rm -r {folder}), and repeat the command",
     )
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, progress: Progress) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(f"{folder}.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        progress(f"waiting for another porter that is making {folder.name}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _download(package: Package, folder: Path, cache: Path, progress: Progress) -> Path:

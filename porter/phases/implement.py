@@ -6,9 +6,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from porter.dataset import folder_names
 from porter.errors import UsageError
 from porter.gates import runs, weights
 from porter.gates.results import failed, passed
+from porter.gates.views import write_classes
 from porter.generate.context import ClassificationContext, classification_context
 from porter.generate.fileplan import SPEC, build_file_plan
 from porter.records.gates import GateResult
@@ -179,7 +181,8 @@ def _apply(session: PortSession, plan: FilePlan) -> GateResult:
 
 def _convert(session: PortSession, plan: WeightPlan) -> Conversion:
     path = checkpoint_path(session)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # The head's rows are in the labels' order; a dataset root that has this file keeps it.
+    write_classes(path.parent, folder_names(session.inspection.labels))
     folder = session.inspection.source.folder
     request = ConvertRequest(folder=folder, plan=plan, checkpoint=str(path))
     return session.journal.step(

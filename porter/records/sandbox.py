@@ -20,7 +20,7 @@ class Limits(Record, frozen=True, kw_only=True):
     seconds: int = 900
     memory_bytes: int = 20 * 2**30
     file_bytes: int = 16 * 2**30
-    processes: int = 512
+    processes: int = 2048
 
 
 class Environment(Record, frozen=True, kw_only=True):

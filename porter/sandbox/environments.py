@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -94,7 +93,7 @@ def ensure(set_name: str, *, progress: Progress = lambda line: None, sets: Path 
         return found
     folder = Path(place.prefix)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, progress):
+    with cache.locked(folder, "building", progress):
         found = _finished(place)
         if found is None:
             _build(place, progress)
@@ -106,22 +105,6 @@ def ensure(set_name: str, *, progress: Progress = lambda line: None, sets: Path 
             next_step="repeat the command",
         )
     return found
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, progress: Progress) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(f"{folder}.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        progress(f"waiting for another porter that is building {folder.name}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _finished(place: Place) -> Environment | None:

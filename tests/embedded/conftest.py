@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 from porter.records.sandbox import Environment
-from porter.sandbox import environments
-from tests.conftest import REAL_CACHE
 from tests.real_clones import real_clone
 
 KIT = Path(__file__).parents[2] / "porter" / "embedded" / "kit" / "tao-pytorch"
@@ -30,17 +28,6 @@ class Tasks:
         self.answer = answer
 
 
-@pytest.fixture(scope="session")
-def torch_environment() -> Environment:
-    """The managed environment of the person who runs the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PORTER_CACHE", str(REAL_CACHE))
-        found = environments.find("tao-pytorch-7.0.1")
-    if found is None:
-        pytest.skip("the environment tao-pytorch-7.0.1 is not built; any port builds it")
-    return found
-
-
 def variables(environment: Environment, *trees: Path, home: Path) -> dict[str, str]:
     """Return the variables with which the environment's Python finds *trees*, and nothing of the user's."""
     return {
@@ -55,7 +42,7 @@ def variables(environment: Environment, *trees: Path, home: Path) -> dict[str, s
 
 
 @pytest.fixture(scope="session")
-def dataset(torch_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of coloured noise, named so that their order is not the alphabet's."""
     root = tmp_path_factory.mktemp("data")
     code = """
@@ -74,22 +61,22 @@ for split, count in (("train", 7), ("val", 4), ("test", 4)):
             Image.frombytes("RGB", (40, 36), noise).save(folder / f"{name}{number}.png")
 Path(sys.argv[1], "classes.txt").write_text("zebra\\nant\\ncat\\n")
 """
-    subprocess.run([torch_environment.python, "-c", code, str(root)], check=True)
+    subprocess.run([tao_environment.python, "-c", code, str(root)], check=True)
     return root
 
 
 @pytest.fixture(scope="session")
 def run_tasks(
-    torch_environment: Environment, dataset: Path, tmp_path_factory: pytest.TempPathFactory
+    tao_environment: Environment, dataset: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[Path], Tasks]:
     """Run the four tasks on a tree; paths in the answer are relative, so that two trees compare."""
 
     def run(tree: Path) -> Tasks:
         folder = tmp_path_factory.mktemp("tasks")
         done = subprocess.run(
-            [torch_environment.python, str(DRIVER), str(dataset), "results", "answer.json"],
+            [tao_environment.python, str(DRIVER), str(dataset), "results", "answer.json"],
             cwd=folder,
-            env=variables(torch_environment, tree, home=folder),
+            env=variables(tao_environment, tree, home=folder),
             capture_output=True,
             text=True,
             check=False,

@@ -87,7 +87,7 @@ def test_a_frozen_backbone_trains_its_head_alone(kit: Tasks) -> None:
 
 
 def test_without_a_gpu_the_command_line_fails_as_the_real_one_does(
-    torch_environment: Environment, dataset: Path, tmp_path: Path
+    tao_environment: Environment, dataset: Path, tmp_path: Path
 ) -> None:
     spec = {
         "results_dir": str(tmp_path / "results"),
@@ -103,7 +103,7 @@ def test_without_a_gpu_the_command_line_fails_as_the_real_one_does(
         "train": {"num_epochs": 1, "num_gpus": 1, "gpu_ids": [0]},
     }
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
-    done = command_line(torch_environment, tmp_path, "train", "-e", str(tmp_path / "spec.yaml"))
+    done = command_line(tao_environment, tmp_path, "train", "-e", str(tmp_path / "spec.yaml"))
     assert done.returncode == 1
     assert "No supported gpu backend found!" in done.stdout
     assert "Execution status: FAIL" in done.stderr
@@ -112,14 +112,14 @@ def test_without_a_gpu_the_command_line_fails_as_the_real_one_does(
 
 
 def test_a_spec_with_an_unknown_key_is_refused(
-    torch_environment: Environment, dataset: Path, tmp_path: Path
+    tao_environment: Environment, dataset: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "spec.yaml").write_text("train:\n  num_epoch: 3\n")
     script = KIT / "nvidia_tao_pytorch/cv/classification_pyt/scripts/train.py"
     done = subprocess.run(
-        [torch_environment.python, str(script), "--config-path", str(tmp_path), "--config-name", "spec.yaml"],
+        [tao_environment.python, str(script), "--config-path", str(tmp_path), "--config-name", "spec.yaml"],
         cwd=tmp_path,
-        env=variables(torch_environment, KIT, home=tmp_path),
+        env=variables(tao_environment, KIT, home=tmp_path),
         capture_output=True,
         text=True,
         check=False,
@@ -130,9 +130,9 @@ def test_a_spec_with_an_unknown_key_is_refused(
 
 
 def test_default_specs_writes_the_schema_without_a_spec_or_a_gpu(
-    torch_environment: Environment, kit: Tasks, tmp_path: Path
+    tao_environment: Environment, kit: Tasks, tmp_path: Path
 ) -> None:
-    done = command_line(torch_environment, tmp_path, "default_specs", f"results_dir={tmp_path / 'specs'}")
+    done = command_line(tao_environment, tmp_path, "default_specs", f"results_dir={tmp_path / 'specs'}")
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load((tmp_path / "specs" / "experiment.yaml").read_text()) == kit.answer["defaults"]
 

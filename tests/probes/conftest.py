@@ -23,12 +23,10 @@ from porter.records.weights import (
     TargetSpec,
     WeightPlan,
 )
-from porter.sandbox import environments
 from porter.sandbox.base import run_probe
 from porter.sandbox.host import HostSandbox
 from porter.weights.plan import plan_weights
 from porter.weights.remap import load_rules
-from tests.conftest import REAL_CACHE
 
 T = TypeVar("T")
 
@@ -209,23 +207,12 @@ def with_operations(plan: WeightPlan, change: Callable[[Operation], Operation]) 
 
 
 @pytest.fixture(scope="session")
-def environment() -> Environment:
-    """The managed environment of the person who runs the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PORTER_CACHE", str(REAL_CACHE))
-        found = environments.find("tao-pytorch-7.0.1")
-    if found is None:
-        pytest.skip("the environment tao-pytorch-7.0.1 is not built; `make environment` builds it")
-    return found
-
-
-@pytest.fixture(scope="session")
-def bench(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """Model folders and the tiny network, made once."""
     root = tmp_path_factory.mktemp("bench")
     (root / "network").mkdir()
     (root / "network" / "tiny_network.py").write_text(_NETWORK, encoding="utf-8")
     (root / "network" / "spec.yaml").write_text(_SPEC, encoding="utf-8")
-    made = Bench(HostSandbox(environment, root / "runs"), root)
+    made = Bench(HostSandbox(tao_environment, root / "runs"), root)
     made.python(_MAKE_MODELS, root / "models")
     return made

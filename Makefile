@@ -16,7 +16,7 @@ demo: set-up environment
 	@$(VENV)/bin/porter port $(DEMO)/vit-base-demo --embedded --yes --workspace $(DEMO)/port
 
 test: set-up environment
-	$(PY) -m pytest -n 2 $(PYTEST_ARGS)
+	$(PY) -m pytest -n 2 --dist loadgroup --durations 15 $(PYTEST_ARGS)
 
 lint: set-up
 	$(VENV)/bin/ruff check .

@@ -22,6 +22,18 @@ _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN")
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 
 
+_SHARED_FIXTURES = ("e2e", "embedded", "probes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests together that share fixtures which take minutes: one worker makes them once."""
+    here = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(here)
+        alone = path.parts[0] not in _SHARED_FIXTURES or path.name == "test_kill.py"
+        item.add_marker(pytest.mark.xdist_group(str(path) if alone else path.parts[0]))
+
+
 @pytest.fixture(autouse=True)
 def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the test its own home, cache and git identity, and take tokens away."""

@@ -61,7 +61,7 @@ def plan(given: Given) -> None:
 
 
 @app.command()
-@with_options("workspace", "first", "last", "yes", "strict", "json")
+@with_options("folder", "first", "last", "yes", "strict", "json")
 def resume(given: Given) -> None:
     """Go on with a port where it stopped."""
     from porter import commands

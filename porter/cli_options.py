@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[str, typer.Argument(help="Hub id, hub URL or local folder of the model.")],
         _REQUIRED,
     ),
+    "folder": (Annotated[Path, typer.Argument(help="Folder of the port.", metavar="WORKSPACE")], Path()),
     "name": _option(
         str, "", "--name", text="Network name in TAO, snake_case. [asked; else from the model's name]"
     ),
@@ -58,11 +60,16 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "dry_run": _option(bool, False, "--dry-run", text="Show what would be written into the clones."),
     "yes": _option(bool, False, "--yes", text="Take every suggestion without asking."),
-    "strict": _option(bool, False, "--strict", text="Blocked or rehearsed gates count as failure."),
+    "strict": _option(
+        bool,
+        False,
+        "--strict",
+        text="Blocked or rehearsed gates count as failure.",
+    ),
     "json": _option(bool, False, "--json", text="Print one JSON document."),
 }
 
-PORT: tuple[str, ...] = tuple(_OPTIONS)
+PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name != "folder")
 
 
 def with_options(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None]]:

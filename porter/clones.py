@@ -69,7 +69,7 @@ def prepare(repo: Repo, user_clone: Path, workspace: Workspace, branch: str, bas
     record = read_record(workspace, repo)
     if record is None:
         worktrees.refuse_occupied(path)
-        commit = _resolve(clone, base)
+        commit = resolve(clone, base)
         _check_new_branch(clone, path, branch, commit)
         record = CloneRecord(
             repo=repo,
@@ -286,7 +286,12 @@ def _own_commits(clone: Path, branch: str, base: str) -> int:
     return int(git.line(clone, "rev-list", "--count", f"{base}..refs/heads/{branch}"))
 
 
-def _resolve(clone: Path, base: str) -> str:
+def resolve(clone: Path, base: str) -> str:
+    """Return the commit that *base* names: a branch, a tag, a branch of ``origin``, or a commit.
+
+    Raises:
+        WorkspaceError: there is none of that name; names those that there are.
+    """
     refs = _refs(clone)
     for ref in (
         f"refs/heads/{base}",

@@ -9,7 +9,7 @@ from typing import get_args
 
 from porter import cache
 from porter.cli_options import Given
-from porter.errors import GateFailedError, IncompleteError, PorterError, UsageError
+from porter.errors import IncompleteError, PorterError, UsageError
 from porter.records.base import Task, digest
 from porter.records.options import PortOptions
 from porter.ui import Ui
@@ -18,21 +18,23 @@ from porter.workspace import Workspace
 
 def port(given: Given, *, dry_run: bool = False) -> None:
     """Make or open the workspace and walk the phases."""
-    options, dry_run = _options(given), dry_run or given.dry_run
+    options = _options(given)
     root = Path(given.workspace) if given.workspace else Path(f"porter-{_slug(given.source)}")
-    if dry_run and not Workspace(root).options_file.exists():
-        # Nothing is made where the user is: a first dry run has a workspace of its own.
-        root = cache.root() / "plans" / f"{_slug(given.source)}-{digest(options)[:12]}"
-        shutil.rmtree(root, ignore_errors=True)
-    workspace = Workspace(root)
-    if workspace.options_file.exists():
-        options = _with_answers(options, workspace.load())
-    _walk(Workspace.create(root, options), given, dry_run=dry_run)
+    if Workspace(root).options_file.exists():
+        options = _with_answers(options, Workspace(root).load())
+    if not (dry_run or given.dry_run):
+        _walk(Workspace.create(root, options), given, dry_run=False)
+        return
+    # A dry run has a workspace and a clone of its own: its records must not pass for those of a port.
+    plan = cache.root() / "plans" / f"{_slug(given.source)}-{digest(options)[:12]}"
+    shutil.rmtree(plan, ignore_errors=True)
+    _walk(Workspace.create(plan, options), given, dry_run=True)
+    shutil.rmtree(plan, ignore_errors=True)
 
 
 def resume(given: Given) -> None:
     """Open the workspace and walk the phases."""
-    _walk(Workspace.open(Path(given.workspace or ".")), given, dry_run=False)
+    _walk(Workspace.open(given.folder), given, dry_run=False)
 
 
 def status(root: Path, *, as_json: bool) -> None:
@@ -68,23 +70,37 @@ def doctor(*, as_json: bool) -> None:
 
 def _walk(workspace: Workspace, given: Given, *, dry_run: bool) -> None:
     from porter.engine import walk
+    from porter.gates.results import stopped_gate
     from porter.phases.table import LAST, PHASES
     from porter.report import terminal
     from porter.session import PortSession
 
-    if not 0 <= given.first <= given.last:
-        raise UsageError(f"--from {given.first} --until {given.last} names no phases.")
+    if not 0 <= given.first <= min(given.last, LAST):
+        raise UsageError(
+            f"--from {given.first} --until {given.last} names no phases.",
+            why=f"this version has the phases 0 to {LAST}",
+        )
     ui = Ui(assume_yes=given.yes, quiet=given.json)
     with workspace.lock():
         session = PortSession(workspace, ui, dry_run=dry_run)
         if given.first:
             session.journal.forget(given.first)
         try:
-            records = walk(PHASES, session, first=given.first, last=min(given.last, LAST), on_event=ui.event)
-        except GateFailedError:
-            terminal.show_summary(workspace, as_json=given.json)
+            records = walk(
+                PHASES,
+                session,
+                last=min(given.last, LAST),
+                on_event=ui.event,
+                failure=lambda *stop: session.with_command(stopped_gate(*stop)),
+            )
+        except UsageError:
             raise
-        terminal.show_summary(workspace, as_json=given.json)
+        except PorterError:
+            terminal.show_status(workspace, as_json=given.json)
+            raise
+        terminal.show_status(workspace, as_json=given.json)
+    if dry_run and not given.json:
+        terminal.show_files(records)
     open_gates = [gate.gate for record in records for gate in record.gates if gate.state != "passed"]
     if given.strict and open_gates:
         raise IncompleteError(

@@ -28,6 +28,8 @@ _LAYOUT = (
 )
 _DECODED = 50_000
 _IMAGES = {"train": 4, "val": 2, "test": 2}
+_FILLED = 32
+"""Classes that get images; the others of a model with many labels get empty folders."""
 _EDGES = (32, 96)
 _GLOB = re.compile(r"[*?\[]")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f/\\*?\[\]]+")
@@ -101,6 +103,12 @@ def judge(root: Path, scan: DatasetScan, labels: Sequence[str], suffixes: Sequen
     for split in splits.values():
         notes += _split_notes(split, suffixes)
     empty = sorted(name for name, count in val.images.items() if not count)
+    if len(empty) == len(val.images):
+        raise DataError(
+            f"{root} has no image in val.",
+            why=_LAYOUT,
+            next_step="put some images of every class into val",
+        )
     if empty:
         notes.append(f"val has no image of {_some(empty)}")
     notes += _test_notes(splits, train)
@@ -167,6 +175,7 @@ def generate(probes: Probes, root: Path, labels: Sequence[str], size: int) -> Da
         classes=classes,
         size=min(max(size, _EDGES[0]), _EDGES[1]),
         images=_IMAGES,
+        filled=_FILLED,
     )
     probes.probe("make_dataset", request, MadeDataset, write=[work])
     if root.exists():
@@ -184,13 +193,17 @@ def generate(probes: Probes, root: Path, labels: Sequence[str], size: int) -> Da
         root=str(root),
         classes=classes,
         splits=tuple(
-            SplitFacts(name=name, folder=str(root / name), images=dict.fromkeys(classes, count))
+            SplitFacts(name=name, folder=str(root / name), images=_counts(classes, count))
             for name, count in _IMAGES.items()
         ),
         against_labels=against,
         generated=True,
         notes=tuple(notes),
     )
+
+
+def _counts(classes: Sequence[str], count: int) -> dict[str, int]:
+    return {name: count if index < _FILLED else 0 for index, name in enumerate(classes)}
 
 
 def folder_names(labels: Sequence[str]) -> tuple[str, ...]:

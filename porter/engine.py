@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from porter.errors import GateFailedError, UsageError
+from porter.errors import GateFailedError, PorterError, UsageError
 from porter.journal import Journal
 from porter.records.gates import GateResult
 from porter.records.journal import PhaseRecord
@@ -29,6 +29,9 @@ class Session(Protocol):
 
 
 S = TypeVar("S", bound=Session)
+
+Failure = Callable[[int, Sequence[GateResult], PorterError], GateResult]
+"""Names the gate that an error kept from passing, given the phase and its gates so far."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,14 @@ def walk(
     first: int = 0,
     last: int = 7,
     on_event: Callable[[Event], None] = lambda _event: None,
+    failure: Failure | None = None,
 ) -> tuple[PhaseRecord, ...]:
     """Walk *phases* up to *last*, those before *first* only by their records; return all records.
 
     A phase is skipped when its record matches its inputs, its outputs are intact and none of its gates
     is open. A failed gate stops the walk right there; a blocked one lets it go on.
+
+    An expected error ends the phase like a failed gate: its record says so, then the error goes on.
 
     Raises:
         GateFailedError: a gate failed; the phase's record says so.
@@ -91,7 +97,7 @@ def walk(
             reason = session.journal.unsettled(phase.number, session.inputs(phase.number), phase.needs)
         if record is None or reason is not None:
             on_event(Event("started", phase.number, phase.title, reason or ""))
-            record = _run(phase, session, on_event)
+            record = _run(phase, session, on_event, failure)
             on_event(Event("finished", phase.number, phase.title))
         else:
             on_event(Event("skipped", phase.number, phase.title))
@@ -99,20 +105,33 @@ def walk(
     return tuple(records)
 
 
-def _run(phase: Phase[S], session: S, on_event: Callable[[Event], None]) -> PhaseRecord:
+def _run(
+    phase: Phase[S], session: S, on_event: Callable[[Event], None], failure: Failure | None
+) -> PhaseRecord:
     session.journal.enter(phase.number)
     gates: list[GateResult] = []
-    for gate in phase.run(session):
-        gates.append(gate)
-        on_event(Event("gate", phase.number, phase.title, gate=gate))
-        if gate.state == "failed":
-            break
+    stopped: PorterError | None = None
+    try:
+        for gate in phase.run(session):
+            gates.append(gate)
+            on_event(Event("gate", phase.number, phase.title, gate=gate))
+            if gate.state == "failed":
+                stopped = _failure(gate)
+                break
+    except UsageError:
+        # A question that nobody answered proves nothing about the port.
+        raise
+    except PorterError as error:
+        stopped = error
+        if failure is not None:
+            gates.append(failure(phase.number, gates, error))
+            on_event(Event("gate", phase.number, phase.title, gate=gates[-1]))
     # Asked for after the run: a name that the phase itself settled with the user is part of its record.
     record = session.journal.close(
         phase.number, phase.title, session.inputs(phase.number), phase.needs, gates
     )
-    if gates and gates[-1].state == "failed":
-        raise _failure(gates[-1])
+    if stopped is not None:
+        raise stopped
     if forgotten := set(phase.makes) - set(record.made):
         raise RuntimeError(f"phase {phase.number} promised {sorted(forgotten)} and did not make it")
     return record

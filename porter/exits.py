@@ -20,10 +20,9 @@ def run(command: Callable[[], Any]) -> int:
         print(f"porter: {error}", file=sys.stderr)
         return error.exit_code
     except typer.Exit as end:
-        return end.exit_code
+        result = end.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("porter: interrupted; `porter resume` goes on from here", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        result = EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_OK
     except Exception as error:
@@ -33,6 +32,9 @@ def run(command: Callable[[], Any]) -> int:
             return int(error.exit_code)
         print(_report(error), file=sys.stderr)
         return EXIT_BUG
+    # Typer turns ^C into this code by itself.
+    if result == EXIT_INTERRUPTED:
+        print("porter: interrupted; `porter resume WORKSPACE` goes on from here", file=sys.stderr)
     return result if isinstance(result, int) else EXIT_OK
 
 

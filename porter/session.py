@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,9 +14,9 @@ from porter import cache, resources
 from porter.errors import PorterError, SandboxError, WorkspaceError
 from porter.journal import Journal
 from porter.records.base import Record, digest
+from porter.records.gates import GateResult
 from porter.records.inspection import Inspection, Source
 from porter.records.options import PortOptions
-from porter.records.plan import FilePlan
 from porter.records.reference import Reference, ReferenceChoice, Release, Repo
 from porter.records.sandbox import Environment, Limits, Mount, RunResult, RunSpec
 from porter.ui import Ui
@@ -40,6 +43,7 @@ class PortSession:
         self.dry_run = dry_run
         self.journal = Journal(workspace, say=ui.info)
         self._sandbox: Sandbox | None = None
+        self._last_run: Path | None = None
 
     @property
     def options(self) -> PortOptions:
@@ -54,19 +58,33 @@ class PortSession:
 
     def inputs(self, number: int) -> Mapping[str, Any]:
         """Return what a phase depends on beside the steps of earlier phases."""
+        from porter import dataset
+
         options = self.options
         if number == 1:
             names = ("source", "name", "task", "revision", "clones", "embedded", "branch", "base", "data")
-            return {name: getattr(options, name) for name in names} | {"files": _listing(options.source)}
+            return {name: getattr(options, name) for name in names} | {
+                "files": _listing(options.source),
+                "images": dataset.listing(options.data),
+            }
         if number == 3:
             return {
                 "settings": options.settings,
                 "templates": templates_digest(),
                 "year": options.year,
-                # A dry run must not pass for the real one.
-                "dry run": self.dry_run,
+                "worktree": self.code(),
             }
         return {}
+
+    def with_command(self, gate: GateResult) -> GateResult:
+        """Return the gate with what repeats the sandboxed run that it rests on, where one just ran."""
+        import msgspec
+
+        run, self._last_run = self._last_run, None
+        if run is None or gate.command:
+            return gate
+        command = f"sh {shlex.quote(str(run / 'command.sh'))}"
+        return msgspec.structs.replace(gate, command=command, log=str(run / "log.txt"))
 
     @functools.cached_property
     def clone(self) -> Path:
@@ -179,7 +197,7 @@ class PortSession:
 
         mounts = [Mount(path=str(path)) for path in (*read, *packages)]
         mounts += [Mount(path=str(path), writable=True) for path in write]
-        with self.ui.working(f"running {name.replace('_', ' ')} in the sandbox"):
+        with self.ui.working(f"running {name.replace('_', ' ')} in the sandbox"), self._noting_run():
             return run_probe(
                 self.sandbox,
                 name,
@@ -210,8 +228,17 @@ class PortSession:
             mounts=tuple(mounts),
             variables={"PYTHONPATH": ":".join(str(path) for path in packages)},
         )
-        with self.ui.working(f"running {name} in the sandbox"):
+        with self.ui.working(f"running {name} in the sandbox"), self._noting_run():
             return self.sandbox.run(spec)
+
+    @contextlib.contextmanager
+    def _noting_run(self) -> Iterator[None]:
+        before = set(self.workspace.runs.glob("*"))
+        try:
+            yield
+        finally:
+            new = sorted(set(self.workspace.runs.glob("*")) - before)
+            self._last_run = new[-1] if new else None
 
     def prove(
         self,
@@ -222,19 +249,21 @@ class PortSession:
         outputs: Callable[[T], Sequence[Path]] = lambda _result: (),
     ) -> T:
         """Run a step of the journal that also rests on the environment and on the generated code."""
-        code = {"environment": self.environment().digest, "code": self._code()}
+        code = {"environment": self.environment().digest, "code": self.code(), "model": self.source}
         return self.journal.step(name, {**inputs, **code}, kind, run, outputs)
 
-    def _code(self) -> dict[str, str]:
-        """Return a fingerprint of every file of the port as it lies in the worktree."""
-        plan = self.journal.made("file-plan", FilePlan)
-        return {file.path: self.fingerprint(self.worktree / file.path) for file in plan.files}
+    def code(self) -> str:
+        """Return a digest of the worktree as it stands: its commit and every change to it."""
+        from porter import git
+
+        if not (self.worktree / ".git").exists():
+            return ""
+        head = git.output(self.worktree, "rev-parse", "HEAD")
+        return hashlib.sha256(head + git.output(self.worktree, "diff", "--binary", "HEAD")).hexdigest()
 
     @staticmethod
     def fingerprint(path: Path) -> str:
         """Return the SHA-256 of a file; empty where there is none."""
-        import hashlib
-
         try:
             with path.open("rb") as file:
                 checksum = hashlib.sha256()
@@ -248,8 +277,6 @@ class PortSession:
 @functools.cache
 def templates_digest() -> str:
     """Return the digest of everything that generated text depends on."""
-    import hashlib
-
     root = resources.tree("templates")
     checksum = hashlib.sha256()
     for path in sorted(root.rglob("*")):

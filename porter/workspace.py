@@ -21,8 +21,8 @@ OPTIONS_FILE = "porter.toml"
 FORMAT = 1
 
 _HEADER = """\
-# The options of this port. `porter resume` reads them again: edit them here, or give
-# them to `porter port`. porter's own records lie beside this file, in .porter/.
+# The options of this port. `porter resume` reads them again: edit them here. porter's own
+# records lie beside this file, in .porter/.
 
 """
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from porter.errors import PorterError, SandboxError
-from porter.gates.catalogue import BY_ID
+from porter.gates.catalogue import BY_ID, GATES
 from porter.gates.causes import likely_cause
 from porter.records.gates import GateResult
 
@@ -52,3 +53,12 @@ def log_tail(path: str, lines: int = 200) -> str:
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-lines:])
+
+
+def stopped_gate(number: int, gates: Sequence[GateResult], error: PorterError) -> GateResult:
+    """Return the gate that *error* kept from passing: the one that comes after *gates* of the phase."""
+    coming = [gate.id for gate in GATES if gate.phase == number]
+    for gate in gates:
+        if gate.gate in coming:
+            coming = coming[coming.index(gate.gate) + 1 :]
+    return from_error((coming or [gate.id for gate in GATES if gate.phase == number])[0], error)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from porter.dataset import folder_names
-from porter.gates.results import failed, log_tail, passed
+from porter.gates.results import blocked, failed, log_tail, passed
 from porter.gates.views import View, make_view, write_classes
 from porter.generate.context import ClassificationContext
 from porter.generate.fileplan import SPEC
@@ -46,15 +46,43 @@ def _overrides(
     dataset = session.journal.made("dataset", DatasetFacts)
     overrides = [
         f"dataset.root_dir={view.root}",
-        "dataset.batch_size=2",
+        f"dataset.batch_size={min(2, *view.images.values())}",
         "dataset.workers=0",
         "train.num_epochs=1",
         *more,
     ]
+    # What --set made of these keys is for the user's machine and data, not for a quick run here.
+    settings = session.options.settings
+    overrides += [f"{key}={_NEUTRAL[key].replace('@', context.name)}" for key in settings if key in _NEUTRAL]
     if len(dataset.classes) != context.num_classes:
-        topk = [k for k in context.topk if k <= len(dataset.classes)]
-        overrides += [f"dataset.num_classes={len(dataset.classes)}", f"model.head.topk={topk}"]
+        topk = ",".join(str(k) for k in context.topk if k <= len(dataset.classes))
+        overrides += [f"dataset.num_classes={len(dataset.classes)}", f"model.head.topk=[{topk}]"]
     return tuple(overrides)
+
+
+_LATEST = "${results_dir}/train/@_model_latest.pth"
+_NEUTRAL = {
+    "train.checkpoint_interval": "1",
+    "train.validation_interval": "1",
+    "train.num_gpus": "1",
+    "train.gpu_ids": "[0]",
+    "train.num_nodes": "1",
+    "train.precision": "fp32",
+    "train.resume_training_checkpoint_path": "null",
+    "train.results_dir": "null",
+    "evaluate.results_dir": "null",
+    "inference.results_dir": "null",
+    "export.results_dir": "null",
+    "evaluate.checkpoint": _LATEST,
+    "inference.checkpoint": _LATEST,
+    "export.checkpoint": _LATEST,
+    "export.onnx_file": "${results_dir}/export/@.onnx",
+    "export.batch_size": "-1",
+    "dataset.train_dataset.images_dir": "${dataset.root_dir}/train",
+    "dataset.val_dataset.images_dir": "${dataset.root_dir}/val",
+    "dataset.test_dataset.images_dir": "${dataset.root_dir}/test",
+    "dataset.classes_file": "''",
+}
 
 
 def module_gates(session: PortSession, context: ClassificationContext) -> Iterator[GateResult]:
@@ -103,6 +131,9 @@ def _module_gate(facts: ModuleFacts, context: ClassificationContext) -> GateResu
     ):
         if names:
             problems.append(f"{', '.join(names[:3])} {what}")
+    if not facts.head or facts.trainable_when_frozen != facts.head:
+        left = ", ".join(facts.trainable_when_frozen[:3]) or "nothing"
+        problems.append(f"with a frozen backbone {left} trains, not the head alone")
     if problems:
         return failed("pl-module", "; ".join(problems))
     return passed(
@@ -217,6 +248,10 @@ def _script_gate(
     missing = [name for name in needed if not step.files.get(name)]
     if missing:
         return failed(gate, f"the {step.mode} script left no {', '.join(missing)}", files=step.files)
+    broken = [key for key, value in step.kpi.items() if isinstance(value, str)]
+    if broken:
+        text = "\n".join(f"{key} (a loss): {step.kpi[key]}" for key in broken)
+        return failed(gate, f"{', '.join(broken)} is no number", text=f"loss {text} nan", kpi=step.kpi)
     finished = f"{step.mode.capitalize()} finished successfully."
     if step.message != finished:
         return failed(gate, f"status.json ends with {step.message!r}, not {finished!r}")
@@ -272,6 +307,12 @@ def _predictions_gate(
 def entrypoint_gate(session: PortSession, context: ClassificationContext) -> GateResult:
     """Run evaluate once more through the console command's own function, launcher included."""
     view = _view(session)
+    if " " in str(session.workspace.root):
+        return blocked(
+            "entrypoint",
+            f"TAO's launcher splits paths at blanks, and {session.workspace.root} has one; unblock: port "
+            "into a --workspace without blanks",
+        )
     results = session.workspace.results / "entrypoint"
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
@@ -282,9 +323,9 @@ def entrypoint_gate(session: PortSession, context: ClassificationContext) -> Gat
         "evaluate",
         "-e",
         str(session.worktree / SPEC.format(name=context.name)),
+        *_overrides(session, context, view),
         f"results_dir={results}",
         f"evaluate.checkpoint={checkpoint}",
-        *_overrides(session, context, view),
     ]
     result = session.command(
         "entrypoint",

@@ -52,14 +52,26 @@ def make_view(dataset: DatasetFacts, root: Path, suffixes: Sequence[str]) -> Vie
     folders = {split.name: Path(split.folder) for split in dataset.splits}
     folders.setdefault("test", folders["val"])
     images = {}
-    for split, limit in (("train", TRAIN_IMAGES), ("val", EVAL_IMAGES), ("test", EVAL_IMAGES)):
+    for split, limit in (("train", TRAIN_IMAGES), ("val", EVAL_IMAGES)):
         chosen = _spread(folders[split], dataset.classes, suffixes, limit)
         for name in dataset.classes:
             (root / split / name).mkdir(parents=True)
         for name, file in chosen:
             (root / split / name / file.name).symlink_to(file)
         images[split] = len(chosen)
-    return View(root=str(root), images=images)
+    found = _anywhere(folders["test"], suffixes) or _anywhere(folders["val"], suffixes)
+    (root / "test").mkdir()
+    for number, file in enumerate(found):
+        (root / "test" / f"{number:03d}-{file.name}").symlink_to(file)
+    return View(root=str(root), images={**images, "test": len(found)})
+
+
+def _anywhere(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return a few images below *folder*, evenly spread; inference takes them wherever they lie."""
+    endings = tuple(f".{suffix}" for suffix in suffixes)
+    files = sorted(file for file in folder.rglob("*") if file.name.endswith(endings) and file.is_file())
+    step = max(1, len(files) // EVAL_IMAGES)
+    return files[::step][:EVAL_IMAGES]
 
 
 def _spread(

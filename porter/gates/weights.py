@@ -31,7 +31,7 @@ from porter.session import PortSession
 _SWAP_FACTOR = 10
 
 
-def plan(session: PortSession, built: TargetModule) -> WeightPlan:
+def plan(session: PortSession, built: TargetModule, step: str = "weight-plan") -> WeightPlan:
     """Return the weight plan for the module that the staged code builds."""
     from porter.weights.plan import plan_weights
     from porter.weights.remap import load_rules
@@ -41,7 +41,7 @@ def plan(session: PortSession, built: TargetModule) -> WeightPlan:
     probe = session.journal.made("model-probe", ModelProbe)
     reference = choice.reference
     return session.journal.step(
-        "weight-plan",
+        step,
         {"source": inspection.tensors, "target": built.tensors, "match": match, "tied": probe.tied},
         WeightPlan,
         lambda: plan_weights(

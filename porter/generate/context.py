@@ -81,10 +81,10 @@ def resize_of(processor: ProcessorFacts, img_size: int) -> Resize | None:
     """
     resample = _PIL_FILTERS[processor.resample]
     if processor.crop is not None:
-        if processor.crop != (img_size, img_size) or processor.shortest_edge is None:
+        edge = processor.shortest_edge
+        if processor.crop != (img_size, img_size) or edge is None or edge < img_size:
             raise _unfit(processor, img_size)
-        ratio = processor.shortest_edge / img_size
-        return Resize(resample=resample, shortest_edge=processor.shortest_edge, ratio=ratio)
+        return Resize(resample=resample, shortest_edge=edge, ratio=edge / img_size)
     if processor.size != (img_size, img_size):
         raise _unfit(processor, img_size)
     return None if processor.resample == _BILINEAR else Resize(resample=resample)

@@ -62,7 +62,8 @@ def _confirm(session: PortSession, choice: ReferenceChoice) -> None:
         if not session.ui.confirm("Generate the port like this?"):
             raise UsageError(
                 "The port was not confirmed; nothing was written into the clones.",
-                next_step=f"edit {session.workspace.options_file} or start anew with other options",
+                next_step=f"edit {session.workspace.options_file}, then "
+                f"porter resume {session.workspace.root}",
             )
         return True
 

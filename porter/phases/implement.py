@@ -46,9 +46,15 @@ def run(session: PortSession) -> Iterator[GateResult]:
     )
     weight_plan = weights.plan(session, built)
     yield weights.ledger_gate(session, weight_plan, built)
-    yield _apply(session, plan)
+    files = _apply(session, plan)
+    yield files
     if session.dry_run:
         return
+    if {"kept", "merged"} & set(files.evidence["files"].values()):
+        # A person's edit is in: what the stage built is not what lies there.
+        built = _build(session, session.worktree, context, "target-edited")
+        weight_plan = weights.plan(session, built, "weight-plan-edited")
+        yield weights.ledger_gate(session, weight_plan, built)
     target = target_spec(session, context)
     conversion = _convert(session, weight_plan)
     yield passed(
@@ -116,7 +122,7 @@ def _confirm_schema(session: PortSession, context: ClassificationContext) -> Non
     def agree() -> bool:
         lines = [
             f"  {item.name}({item.base}): "
-            + ", ".join(f"{f.name}={f.value!r}" for f in item.fields if f.value)
+            + ", ".join(f"{f.name}={f.value!r}" for f in item.fields if f.helper != "DATACLASS_FIELD")
             for item in context.schema.classes
             if item.name != "ExperimentConfig"
         ]
@@ -124,7 +130,8 @@ def _confirm_schema(session: PortSession, context: ClassificationContext) -> Non
         if not session.ui.confirm("Build the trainer on this schema?"):
             raise UsageError(
                 "The schema was not confirmed; nothing was written into the clones.",
-                next_step="porter resume, with other --set values in porter.toml",
+                next_step=f"edit [settings] in {session.workspace.options_file}, then porter resume "
+                f"{session.workspace.root}",
             )
         return True
 
@@ -145,13 +152,21 @@ def _scratch(session: PortSession, plan: FilePlan) -> Path:
     return scratch
 
 
-def _build(session: PortSession, scratch: Path, context: ClassificationContext) -> TargetModule:
-    request = BuildTargetRequest(target=target_spec(session, context, scratch))
+def _build(
+    session: PortSession, root: Path, context: ClassificationContext, step: str = "target"
+) -> TargetModule:
+    request = BuildTargetRequest(target=target_spec(session, context, root))
+    inputs = {
+        "plan": session.journal.made("file-plan", FilePlan),
+        "environment": session.environment().digest,
+    }
+    if root == session.worktree:
+        inputs["worktree"] = session.code()
     return session.journal.step(
-        "target",
-        {"plan": session.journal.made("file-plan", FilePlan), "environment": session.environment().digest},
+        step,
+        inputs,
         TargetModule,
-        lambda: session.probe("build_target", request, TargetModule, read=[scratch]),
+        lambda: session.probe("build_target", request, TargetModule, read=[root]),
     )
 
 

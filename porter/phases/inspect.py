@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from porter.errors import ModelRejectedError, UsageError
 from porter.gates.results import blocked, failed, passed
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts, Inspection, ModelProbe, Source
 from porter.records.probes import InspectModel
-from porter.records.reference import Reference, Release
+from porter.records.reference import Reference, Release, Repo
 from porter.session import PortSession
 
 _ONNX_TOLERANCE = 1e-3
@@ -72,16 +72,21 @@ def _inspection(session: PortSession, source: Source) -> Inspection:
 
 def _references(session: PortSession, inspection: Inspection) -> tuple[Reference, ...]:
     """Read the networks for the task from the base commit: they say which names and types are possible."""
+    from porter import clones
     from porter.reference.choose import read_candidates
     from porter.reference.release import read_release
 
     task = inspection.task.task
-    release = read_release("tao-pytorch", session.clone, revision=session.options.base)
+    # Once the worktree is there its own commit counts, wherever the base has moved since.
+    record = clones.read_record(session.workspace, "tao-pytorch")
+    commit = record.commit if record else clones.resolve(session.clone, session.options.base)
+    release = read_release("tao-pytorch", session.clone, revision=commit)
+    others = {repo: session.user_clone(repo) for repo in _others(session)}
     references = session.journal.step(
         "references",
-        {"release": release, "task": task},
+        {"release": release, "task": task, "others": {repo: str(path) for repo, path in others.items()}},
         tuple[Reference, ...],
-        lambda: read_candidates(session.clone, release, task),
+        lambda: read_candidates(session.clone, release, task, others=others),
     )
     if not references:
         raise ModelRejectedError(
@@ -90,6 +95,12 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
             next_step="if the model is an image classifier, say so: --task image-classification",
         )
     return references
+
+
+def _others(session: PortSession) -> tuple[Repo, ...]:
+    """Return the further clones that were given; they get a worktree on the same branch."""
+    given = session.options.clones
+    return tuple(repo for repo in get_args(Repo) if repo in given and repo != "tao-pytorch")
 
 
 def _model_gate(session: PortSession, inspection: Inspection, release: Release) -> GateResult:
@@ -119,6 +130,7 @@ def _model_gate(session: PortSession, inspection: Inspection, release: Release) 
             f"{inspection.source.ref} lacks {', '.join(missing)}",
             fix="complete a local copy of the model and port that folder",
         )
+    _refuse_processor(inspection)
     return passed(
         "model",
         f"{inspection.architecture}, {inspection.task.task} ({inspection.task.source}), "
@@ -129,6 +141,22 @@ def _model_gate(session: PortSession, inspection: Inspection, release: Release) 
         licence=inspection.licence.name or "not stated",
         sha=inspection.source.sha,
     )
+
+
+def _refuse_processor(inspection: Inspection) -> None:
+    """Turn a model away whose image processor cannot be carried over, before anything is made."""
+    from porter.generate.context import resize_of
+
+    size, processor = inspection.image_size, inspection.processor
+    if size is None or processor is None:
+        return
+    if size[0] != size[1]:
+        raise ModelRejectedError(
+            f"{inspection.source.ref} takes images of {size[0]} x {size[1]}.",
+            why="TAO's image classification takes squares",
+            next_step="choose a model for square images",
+        )
+    resize_of(processor, size[0])
 
 
 def _settle_name(session: PortSession, inspection: Inspection, reference: Reference) -> None:
@@ -143,6 +171,9 @@ def _settle_name(session: PortSession, inspection: Inspection, reference: Refere
             f"{len(inspection.labels)} labels, licence {inspection.licence.name or 'not stated'}"
         )
         name = session.ui.ask("Network name in TAO", default=suggestion, option="--name NAME")
+        while session.ui.interactive and (reason := name_taken(reference, name)):
+            session.ui.warn(f"It cannot be called {name}: {reason}.")
+            name = session.ui.ask("Network name in TAO", default=suggestion, option="--name NAME")
     reason = name_taken(reference, name)
     if reason:
         raise UsageError(f"The port cannot be called {name!r}: {reason}.", next_step="choose another --name")
@@ -153,19 +184,24 @@ def _settle_name(session: PortSession, inspection: Inspection, reference: Refere
 def _clones_gate(session: PortSession, release: Release) -> GateResult:
     from porter import clones
     from porter.borrow import borrow
+    from porter.reference.release import read_release
 
-    options, clone = session.options, session.clone
-    borrowed = session.workspace.state / "borrowed" / "tao-pytorch"
-    if session.dry_run and (
-        borrowed.exists() or clones.read_record(session.workspace, "tao-pytorch") is None
-    ):
-        clone = borrow(clone, borrowed)
-    with session.ui.working("making the worktree of tao-pytorch"):
-        record = clones.prepare("tao-pytorch", clone, session.workspace, options.branch, options.base)
+    options = session.options
+    commits = {}
+    for repo in ("tao-pytorch", *_others(session)):
+        clone = session.user_clone(repo)
+        if session.dry_run:
+            clone = borrow(clone, session.workspace.state / "borrowed" / repo)
+        with session.ui.working(f"making the worktree of {repo}"):
+            record = clones.prepare(repo, clone, session.workspace, options.branch, options.base)
+        if repo != "tao-pytorch":
+            read_release(repo, session.workspace.clone_path(repo))
+        commits[repo] = record.commit
     return passed(
         "clones",
-        f"tao-pytorch {release.version} ({release.layout} layout) at {record.commit[:10]}, "
-        f"branch {options.branch}",
+        f"tao-pytorch {release.version} ({release.layout} layout) at "
+        f"{commits['tao-pytorch'][:10]}, branch {options.branch}",
+        commits=commits,
         release=release.version,
         evidence=list(release.evidence),
         worktree=str(session.worktree),

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from porter.engine import Phase
 from porter.phases import choose, implement, inspect, prerequisites
+from porter.records.gates import GateResult
 from porter.session import PortSession
+
+Run = Callable[[PortSession], Iterator[GateResult]]
+
+
+def _with_command(run: Run) -> Run:
+    """Give each gate the command and the log of the sandboxed run that came before it."""
+
+    def annotated(session: PortSession) -> Iterator[GateResult]:
+        for gate in run(session):
+            yield session.with_command(gate)
+
+    return annotated
+
 
 PHASES: tuple[Phase[PortSession], ...] = (
     Phase(0, "prerequisites", needs=(), makes=(), run=prerequisites.run),
@@ -13,15 +29,21 @@ PHASES: tuple[Phase[PortSession], ...] = (
         "inspect",
         needs=(),
         makes=("source", "inspection", "references", "dataset", "model-probe"),
-        run=inspect.run,
+        run=_with_command(inspect.run),
     ),
-    Phase(2, "reference", needs=("inspection", "references"), makes=("choice", "confirmed"), run=choose.run),
+    Phase(
+        2,
+        "reference",
+        needs=("inspection", "references"),
+        makes=("choice", "confirmed"),
+        run=_with_command(choose.run),
+    ),
     Phase(
         3,
         "implement",
         needs=("inspection", "choice", "dataset", "model-probe"),
         makes=("file-plan", "target", "weight-plan"),
-        run=implement.run,
+        run=_with_command(implement.run),
     ),
 )
 

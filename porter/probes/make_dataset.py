@@ -29,7 +29,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         for index, name in enumerate(request["classes"]):
             folder = root / split / name
             folder.mkdir(parents=True)
-            for image in range(count):
+            for image in range(count if index < request["filled"] else 0):
                 mode = mode_of(index, image) if number == 0 else "RGB"
                 share = index / len(request["classes"])
                 made = picture(share, request["size"], f"{request['seed']} {split} {index} {image}")

@@ -3,7 +3,8 @@
 Request: ``name``, ``prefix``, ``spec`` (path), ``overrides`` (dotlist), ``reference``, ``config_root``.
 Answer: ``model_class`` (dotted), ``built_class`` (dotted, what build_model returns), ``hooks`` (hook name
 to the class that defines it), ``parameters``, ``trainable``, ``in_no_group``, ``in_two_groups``,
-``frozen_in_group`` (names), ``trainer`` and ``reference_trainer`` (argument reprs of the train
+``frozen_in_group`` (names),
+``trainable_when_frozen`` and ``head`` (names, of a model whose backbone is frozen), ``trainer`` and ``reference_trainer`` (argument reprs of the train
 script with CUDA reported as available), ``tasks`` (evaluate, inference: same, against what
 initialize_*_experiment returned).
 """
@@ -38,6 +39,13 @@ def dotted(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
+_FREEZE = "model.backbone.freeze_backbone=true"
+
+
+def _is_in(parameter: Any, module: Any) -> bool:
+    return any(parameter is other for other in module.parameters())
+
+
 def look_at_module(request: dict[str, Any]) -> dict[str, Any]:
     """Build the module and its optimizer."""
     package = f"nvidia_tao_pytorch.cv.{request['name']}"
@@ -54,7 +62,11 @@ def look_at_module(request: dict[str, Any]) -> dict[str, Any]:
     grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
     trainable = {name: p for name, p in module.model.named_parameters() if p.requires_grad}
     names = {id(p): name for name, p in module.named_parameters()}
+    frozen_cfg = build_config({**request, "overrides": [*request["overrides"], _FREEZE]})
+    frozen = builder.build_model(frozen_cfg)
     return {
+        "trainable_when_frozen": sorted(n for n, p in frozen.named_parameters() if p.requires_grad),
+        "head": sorted(n for n, p in frozen.named_parameters() if _is_in(p, frozen.get_classifier())),
         "model_class": dotted(type(module.model)),
         "built_class": dotted(type(builder.build_model(cfg))),
         "hooks": {

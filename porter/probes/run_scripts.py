@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 import time
 import traceback
@@ -60,8 +61,13 @@ def read_status(path: Path) -> dict[str, Any]:
     lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     kpi: dict[str, Any] = {}
     for line in lines:
-        kpi.update(line.get("kpi") or {})
+        # JSON has no NaN: what is no number leaves as text.
+        kpi.update({key: _finite(value) for key, value in (line.get("kpi") or {}).items()})
     return {"status": lines[-1]["status"], "message": lines[-1]["message"], "kpi": kpi}
+
+
+def _finite(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def imported_core() -> dict[str, str]:

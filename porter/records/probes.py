@@ -133,12 +133,14 @@ class MakeDataset(Record, frozen=True, kw_only=True):
         classes: folder names.
         size: rough edge length of an image in pixels.
         images: images per class by split.
+        filled: number of classes that get images; the rest get empty folders.
     """
 
     root: str
     classes: tuple[str, ...]
     size: int
     images: dict[str, int]
+    filled: int = 32
     seed: int = 0
 
 

@@ -47,6 +47,8 @@ class ModuleFacts(Record, frozen=True, kw_only=True):
     in_no_group: tuple[str, ...]
     in_two_groups: tuple[str, ...]
     frozen_in_group: tuple[str, ...]
+    trainable_when_frozen: tuple[str, ...]
+    head: tuple[str, ...]
     trainer: dict[str, str]
     reference_trainer: dict[str, str]
     tasks: dict[str, TaskArguments]

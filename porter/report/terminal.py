@@ -10,6 +10,7 @@ from porter.gates.catalogue import BY_ID, GATES
 from porter.records.base import Record, to_json
 from porter.records.gates import GateResult, GateState
 from porter.records.inspection import Inspection
+from porter.records.journal import PhaseRecord
 from porter.ui import MARKS, STYLES
 from porter.workspace import Workspace
 
@@ -61,6 +62,7 @@ def summarise(workspace: Workspace) -> Summary:
     candidates = {
         "worktree": workspace.clone_path("tao-pytorch"),
         "checkpoint": results / "checkpoint" / f"{options.name}.pth",
+        "classes": results / "checkpoint" / "classes.txt",
         "onnx": results / "gates" / "export" / f"{options.name}.onnx",
         "results": results / "gates",
         "logs": workspace.runs,
@@ -86,7 +88,13 @@ def show_status(workspace: Workspace, *, as_json: bool) -> None:
     _show(summary, _console())
 
 
-show_summary = show_status
+def show_files(records: Sequence[PhaseRecord]) -> None:
+    """Show what a dry run would do with each file."""
+    console = _console()
+    for record in records:
+        for gate in record.gates:
+            for path, outcome in gate.evidence.get("files", {}).items() if gate.gate == "files" else ():
+                console.print(f"{outcome:<10} {path}", markup=False)
 
 
 def show_gates(results: Sequence[GateResult], *, as_json: bool) -> None:

@@ -47,7 +47,7 @@ def test_the_order_of_the_classes_is_kept_and_the_users_folder_is_not_touched(tm
 def test_without_a_test_split_inference_takes_val(tmp_path: Path) -> None:
     facts = dataset(tmp_path / "data", ("a",), 3, ("train", "val"))
     view = make_view(facts, tmp_path / "view", ("png",))
-    links = list((tmp_path / "view/test/a").iterdir())
+    links = list((tmp_path / "view/test").iterdir())
     assert view.images["test"] == 3
     assert all(link.resolve().is_relative_to(tmp_path / "data/val") for link in links)
 
@@ -58,3 +58,10 @@ def test_a_view_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "view/train/a/stale.png").write_bytes(b"x")
     make_view(facts, tmp_path / "view", ("png",))
     assert not (tmp_path / "view/train/a/stale.png").exists()
+
+
+def test_test_images_are_found_wherever_they_lie(tmp_path: Path) -> None:
+    facts = dataset(tmp_path / "data", ("a",), 2, ("train", "val", "test"))
+    for file in (tmp_path / "data/test/a").iterdir():
+        file.rename(tmp_path / "data/test" / file.name)
+    assert make_view(facts, tmp_path / "view", ("png",)).images["test"] == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from porter.dataset import folder_names
 from porter.errors import UsageError
@@ -156,10 +157,8 @@ def _build(
     session: PortSession, root: Path, context: ClassificationContext, step: str = "target"
 ) -> TargetModule:
     request = BuildTargetRequest(target=target_spec(session, context, root))
-    inputs = {
-        "plan": session.journal.made("file-plan", FilePlan),
-        "environment": session.environment().digest,
-    }
+    plan = session.journal.made("file-plan", FilePlan)
+    inputs: dict[str, Any] = {"plan": plan, "environment": session.environment().digest}
     if root == session.worktree:
         inputs["worktree"] = session.code()
     return session.journal.step(

@@ -4,7 +4,8 @@ Request: ``name``, ``prefix``, ``spec`` (path), ``overrides`` (dotlist), ``refer
 Answer: ``model_class`` (dotted), ``built_class`` (dotted, what build_model returns), ``hooks`` (hook name
 to the class that defines it), ``parameters``, ``trainable``, ``in_no_group``, ``in_two_groups``,
 ``frozen_in_group`` (names),
-``trainable_when_frozen`` and ``head`` (names, of a model whose backbone is frozen), ``trainer`` and ``reference_trainer`` (argument reprs of the train
+``trainable_when_frozen`` and ``head`` (names; of a model whose backbone is frozen),
+``trainer`` and ``reference_trainer`` (argument reprs of the train
 script with CUDA reported as available), ``tasks`` (evaluate, inference: same, against what
 initialize_*_experiment returned).
 """

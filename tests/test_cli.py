@@ -120,7 +120,7 @@ def test_a_workspace_that_is_in_use_is_locked(tmp_path: Path, kit: Path) -> None
     folder = write_model(tmp_path / "model")
     workspace = Workspace.create(tmp_path / "ws", PortOptions(source=str(folder)))
     with workspace.lock():
-        done = porter(tmp_path, "resume", "--workspace", tmp_path / "ws", "--yes")
+        done = porter(tmp_path, "resume", tmp_path / "ws", "--yes")
     assert done.code == 8
     assert str(os.getpid()) in done.err
 

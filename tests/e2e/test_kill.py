@@ -56,7 +56,7 @@ class Stage:
         return Program(f"tests.e2e.replay:{function}", (*arguments, *more), self.variables())
 
     def resume(self) -> Program:
-        arguments = ("resume", "--workspace", str(self.workspace), "--yes", "--json")
+        arguments = ("resume", str(self.workspace), "--yes", "--json")
         return Program("tests.e2e.replay:replay", arguments, self.variables())
 
     def end(self) -> dict[str, object]:

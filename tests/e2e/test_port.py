@@ -84,7 +84,7 @@ def test_a_finished_port_does_nothing_again(ported: tuple[Path, Done], e2e_cache
     workspace, _ = ported
     runs = sorted((workspace / ".porter" / "runs").iterdir())
     before = visible(workspace / "tao-pytorch")
-    done = run_porter(e2e_cache, "resume", "--workspace", workspace, "--yes", "--json")
+    done = run_porter(e2e_cache, "resume", workspace, "--yes", "--json")
     assert done.code == 0, done.err
     assert sorted((workspace / ".porter" / "runs").iterdir()) == runs
     assert visible(workspace / "tao-pytorch") == before
@@ -97,7 +97,7 @@ def test_status_shows_every_gate(ported: tuple[Path, Done], e2e_cache: Path) -> 
 
 
 def test_strict_counts_blocked_gates(ported: tuple[Path, Done], e2e_cache: Path) -> None:
-    done = run_porter(e2e_cache, "resume", "--workspace", ported[0], "--yes", "--strict")
+    done = run_porter(e2e_cache, "resume", ported[0], "--yes", "--strict")
     assert done.code == (10 if _blocked(ported[1]) else 0)
     if done.code:
         assert "prerequisites-gpu" in done.err
@@ -118,7 +118,7 @@ def test_an_edit_of_a_person_is_kept_and_proven_again(ported: tuple[Path, Done],
     script = workspace / "tao-pytorch/nvidia_tao_pytorch/cv/mini_vit/scripts/evaluate.py"
     edited = script.read_text().replace('"""Run the evaluation."""', '"""Run the evaluation, reviewed."""')
     script.write_text(edited)
-    done = run_porter(e2e_cache, "resume", "--workspace", workspace, "--yes", "--json", "--from", "3")
+    done = run_porter(e2e_cache, "resume", workspace, "--yes", "--json")
     assert done.code == 0, done.err
     assert script.read_text() == edited
     files = done.gates()["files"]["evidence"]["files"]
@@ -135,7 +135,7 @@ def test_a_conflict_names_its_file_and_loses_nothing(ported: tuple[Path, Done], 
     options = workspace / "porter.toml"
     before = options.read_text()
     options.write_text(before + '\n[settings]\n"train.num_epochs" = "7"\n')
-    done = run_porter(e2e_cache, "resume", "--workspace", workspace, "--yes")
+    done = run_porter(e2e_cache, "resume", workspace, "--yes")
     assert done.code == 7
     assert "experiment_spec.yaml" in done.err
     assert spec.read_text() == edited

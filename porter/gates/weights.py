@@ -218,7 +218,7 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
     return passed("preprocessing", f"{said} (bound {answer.tolerance:.0e})", **evidence)
 
 
-def onnx_gate(session: PortSession, target: TargetSpec, conversion: Conversion) -> GateResult:
+def onnx_gate(session: PortSession, target: TargetSpec) -> GateResult:
     """Compare the trained checkpoint's module with the ONNX file that the export script wrote."""
     inspection = session.inspection
     name = session.options.name

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from porter.dataset import folder_names
 from porter.errors import UsageError
 from porter.gates import runs, weights
@@ -15,6 +17,7 @@ from porter.gates.views import write_classes
 from porter.generate.context import ClassificationContext, classification_context
 from porter.generate.fileplan import SPEC, build_file_plan
 from porter.records.gates import GateResult
+from porter.records.inspection import DatasetFacts
 from porter.records.plan import Applied, FilePlan
 from porter.records.weights import (
     BuildTargetRequest,
@@ -67,7 +70,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
     yield from runs.module_gates(session, context)
     yield from weights.parity_gates(session, weight_plan, target, conversion)
     yield from runs.script_gates(session, context, conversion)
-    yield weights.onnx_gate(session, target, conversion)
+    yield weights.onnx_gate(session, trained_spec(session, context, target))
     yield runs.entrypoint_gate(session, context)
 
 
@@ -90,6 +93,17 @@ def target_spec(session: PortSession, context: ClassificationContext, root: Path
         overrides={"results_dir": str(session.workspace.results)},
         classes=tuple(f"class_{index}" for index in range(context.num_classes)),
     )
+
+
+def trained_spec(session: PortSession, context: ClassificationContext, target: TargetSpec) -> TargetSpec:
+    """Return how probes build the network that the gates trained: with the dataset's classes."""
+    classes = session.journal.made("dataset", DatasetFacts).classes
+    own = {
+        "dataset.num_classes": len(classes),
+        "model.head.topk": [k for k in context.topk if k <= len(classes)],
+    }
+    names = tuple(f"class_{index}" for index in range(len(classes)))
+    return msgspec.structs.replace(target, overrides={**target.overrides, **own}, classes=names)
 
 
 def _context(session: PortSession) -> ClassificationContext:

@@ -25,6 +25,7 @@ _NOBODY_LISTENS = "http://127.0.0.1:9"
 _SHARED_FIXTURES = ("e2e", "embedded", "probes")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests together that share fixtures which take minutes: one worker makes them once."""
     here = Path(__file__).parent

@@ -64,8 +64,10 @@ def make_model(
     if (folder / "model.safetensors").exists():
         return folder
     ui = Ui()
-    with ui.working(f"building the environment {environment} (once per machine)"):
-        built = environments.ensure(environment, progress=ui.progress)
+    built = environments.find(environment)
+    if built is None:
+        with ui.working(f"building the environment {environment} (once per machine)"):
+            built = environments.ensure(environment, progress=ui.progress)
     work = folder.with_name(f"{folder.name}.making")
     shutil.rmtree(work, ignore_errors=True)
     (work / "out").mkdir(parents=True)

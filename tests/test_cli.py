@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -156,9 +157,18 @@ def test_on_a_terminal_it_asks_and_control_c_is_130(tmp_path: Path, kit: Path) -
     os.close(slave)
     shown = _read_until(master, b"Network name in TAO")
     assert b"ViTForImageClassification" in shown
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert _interrupted(process) == 130
     os.close(master)
+
+
+def _interrupted(process: subprocess.Popen[bytes]) -> int:
+    """Press ^C as a person does: again, where the first fell between the question and the reading of it."""
+    for _ in range(10):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=6)
+    process.kill()
+    raise AssertionError("^C does not end the question")
 
 
 def _read_until(descriptor: int, text: bytes) -> bytes:

@@ -159,6 +159,12 @@ def test_class_without_images(root: Path) -> None:
     assert ".JPEG" in error.why
 
 
+def test_val_without_any_image(root: Path) -> None:
+    for file in (root / "val").rglob("*.*"):
+        file.unlink()
+    assert "no image in val" in refused(root).what
+
+
 def test_ignored_files_are_counted(root: Path) -> None:
     image(root / "train" / "dog" / "x.bmp")
     image(root / "train" / "cat" / "x.jpeg")

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from porter.engine import Event, Phase, walk
-from porter.errors import GateFailedError, UsageError
+from porter.errors import GateFailedError, PorterError, SandboxError, UsageError
 from porter.journal import Journal
 from porter.records.gates import GateResult, GateState
 from porter.records.journal import PhaseRecord
@@ -225,3 +225,23 @@ def test_a_phase_that_needs_what_nobody_makes_is_a_bug(port: Port) -> None:
     port.phases = (port.phases[0], port.phases[2])
     with pytest.raises(RuntimeError, match="double"):
         port.walk()
+
+
+def test_an_expected_error_is_in_the_record_as_the_gate_that_it_stopped(port: Port) -> None:
+    def break_down(port: Port) -> Iterator[GateResult]:
+        yield from port.read()
+        raise SandboxError("the probe died", next_step="sh command.sh")
+
+    def failure(number: int, gates: Sequence[GateResult], error: PorterError) -> GateResult:
+        return GateResult(gate=f"after-{gates[-1].gate}", state="failed", summary=f"{number}: {error.what}")
+
+    phases = (Phase[Port](1, "read", (), ("number",), break_down),)
+    with pytest.raises(SandboxError, match="the probe died"):
+        walk(phases, port, on_event=port.show, failure=failure)
+    record = port.journal.phase(1)
+    assert record is not None
+    assert [(gate.gate, gate.state) for gate in record.gates] == [
+        ("is-read", "passed"),
+        ("after-is-read", "failed"),
+    ]
+    assert port.journal.unsettled(1, port.inputs(1), ()) == "gate after-is-read failed"

@@ -65,3 +65,5 @@ def test_test_images_are_found_wherever_they_lie(tmp_path: Path) -> None:
     for file in (tmp_path / "data/test/a").iterdir():
         file.rename(tmp_path / "data/test" / file.name)
     assert make_view(facts, tmp_path / "view", ("png",)).images["test"] == 2
+    links = list((tmp_path / "view/test").iterdir())
+    assert all(link.resolve().parent == tmp_path / "data/test" for link in links)

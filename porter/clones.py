@@ -51,6 +51,11 @@ def locate(repo: Repo, given: str | None) -> Path:
     )
 
 
+def is_at_hand(repo: Repo) -> bool:
+    """Return whether porter's cache has a clone of *repo*."""
+    return (cache.root() / "repos" / repo).is_dir()
+
+
 def prepare(repo: Repo, user_clone: Path, workspace: Workspace, branch: str, base: str) -> CloneRecord:
     """Make the worktree of one clone on its own branch, or find it as it was made before.
 

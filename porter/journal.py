@@ -124,6 +124,12 @@ class Journal:
                 if number and int(number[0]) >= first:
                     path.unlink()
 
+    def forget_steps(self, names: Sequence[str]) -> None:
+        """Drop the records of single steps, so that they run again the next time they are asked for."""
+        for name in names:
+            for path in self._workspace.steps.glob(f"*-{name}.json"):
+                path.unlink()
+
     def phase(self, number: int) -> PhaseRecord | None:
         """Return the record of a phase; None where there is none that can be read."""
         return self._read(self._phase_file(number), PhaseRecord)[0]

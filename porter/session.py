@@ -8,7 +8,7 @@ import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from porter import cache, resources
 from porter.errors import PorterError, SandboxError, WorkspaceError
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+REHEARSAL = "tao-deploy-7.0.1"
+"""The requirement set that runs tao-deploy without a GPU; its stand-ins serve every 7.x release."""
+
 
 class PortSession:
     """Workspace, records and sandbox of one port. Use it under the workspace's lock.
@@ -42,7 +45,7 @@ class PortSession:
         self.ui = ui
         self.dry_run = dry_run
         self.journal = Journal(workspace, say=ui.info)
-        self._sandbox: Sandbox | None = None
+        self._sandboxes: dict[Repo, Sandbox] = {}
         self._last_run: Path | None = None
 
     @property
@@ -74,6 +77,9 @@ class PortSession:
                 "year": options.year,
                 "worktree": self.code(),
             }
+        if number > 3:
+            worktrees = {repo: self.code(repo) for repo in self.repos}
+            return {"settings": options.settings, "templates": templates_digest(), "worktrees": worktrees}
         return {}
 
     def with_command(self, gate: GateResult) -> GateResult:
@@ -112,9 +118,36 @@ class PortSession:
         return clones.locate(repo, options.clones.get(repo))
 
     @property
+    def repos(self) -> tuple[Repo, ...]:
+        """The repositories that this port has a worktree of: tao-pytorch, and those given or at hand.
+
+        tao-deploy comes from the embedded kit or from the cache where it is not given; without it the
+        gates of the deploy package are blocked.
+        """
+        from porter import clones
+
+        options = self.options
+        found: list[Repo] = ["tao-pytorch"]
+        for repo in get_args(Repo):
+            at_hand = repo == "tao-deploy" and (options.embedded or clones.is_at_hand(repo))
+            if repo != "tao-pytorch" and (repo in options.clones or at_hand):
+                found.append(repo)
+        return tuple(found)
+
+    @property
+    def has_deploy(self) -> bool:
+        """Whether there is a tao-deploy to port into."""
+        return "tao-deploy" in self.repos
+
+    @property
     def worktree(self) -> Path:
         """The port's own worktree of tao-pytorch."""
         return self.workspace.clone_path("tao-pytorch")
+
+    @property
+    def deploy_worktree(self) -> Path:
+        """The port's own worktree of tao-deploy."""
+        return self.workspace.clone_path("tao-deploy")
 
     @property
     def source(self) -> Source:
@@ -158,16 +191,39 @@ class PortSession:
         with self.ui.working(f"building the environment {release.environment} (once per machine)"):
             return environments.ensure(release.environment, progress=self.ui.progress)
 
+    @functools.cached_property
+    def deploy_environment(self) -> Environment:
+        """What runs tao-deploy: TensorRT where this machine has it, else the rehearsal environment."""
+        from porter.sandbox import environments, tensorrt
+
+        real = tensorrt.find()
+        if real is not None:
+            return real
+        found = environments.find(REHEARSAL)
+        if found is not None:
+            return found
+        with self.ui.working(f"building the environment {REHEARSAL} (once per machine)"):
+            return environments.ensure(REHEARSAL, progress=self.ui.progress)
+
     @property
-    def sandbox(self) -> Sandbox:
-        """The sandbox that probes and gates run in."""
-        if self._sandbox is None:
+    def rehearses(self) -> bool:
+        """Whether TensorRT is stood in for."""
+        return self.deploy_environment.name == REHEARSAL
+
+    def runtime(self, repo: Repo) -> Environment:
+        """Return the environment that runs the code of *repo*."""
+        return self.deploy_environment if repo == "tao-deploy" else self.environment()
+
+    def sandbox(self, runtime: Repo = "tao-pytorch") -> Sandbox:
+        """Return the sandbox that probes and gates of *runtime* run in."""
+        if runtime not in self._sandboxes:
             from porter.sandbox.host import HostSandbox
 
-            self._sandbox = HostSandbox(self.environment(), self.workspace.runs)
-            if self._sandbox.notice:
-                self.ui.warn(self._sandbox.notice)
-        return self._sandbox
+            sandbox = HostSandbox(self.runtime(runtime), self.workspace.runs)
+            if sandbox.notice and not self._sandboxes:
+                self.ui.warn(sandbox.notice)
+            self._sandboxes[runtime] = sandbox
+        return self._sandboxes[runtime]
 
     def probe(
         self,
@@ -180,6 +236,7 @@ class PortSession:
         packages: Sequence[Path | str] = (),
         limits: Limits | None = None,
         error: type[PorterError] = SandboxError,
+        runtime: Repo = "tao-pytorch",
     ) -> T:
         """Run a probe in the sandbox and return its checked answer.
 
@@ -192,6 +249,7 @@ class PortSession:
             packages: folders that go on PYTHONPATH; readable.
             limits: bounds other than the usual ones.
             error: family of the failures that the probe expects.
+            runtime: whose environment it runs in.
         """
         from porter.sandbox.base import run_probe
 
@@ -199,7 +257,7 @@ class PortSession:
         mounts += [Mount(path=str(path), writable=True) for path in write]
         with self.ui.working(f"running {name.replace('_', ' ')} in the sandbox"), self._noting_run():
             return run_probe(
-                self.sandbox,
+                self.sandbox(runtime),
                 name,
                 request,
                 answer,
@@ -217,19 +275,21 @@ class PortSession:
         read: Sequence[Path | str] = (),
         write: Sequence[Path | str],
         packages: Sequence[Path | str] = (),
+        runtime: Repo = "tao-pytorch",
+        variables: Mapping[str, str] | None = None,
     ) -> RunResult:
         """Run the environment's Python with *arguments* in the sandbox, in the first folder of *write*."""
         mounts = [Mount(path=str(path)) for path in (*read, *packages)]
         mounts += [Mount(path=str(path), writable=True) for path in write]
         spec = RunSpec(
             name=name,
-            argv=(self.sandbox.environment.python, *arguments),
+            argv=(self.runtime(runtime).python, *arguments),
             cwd=str(write[0]),
             mounts=tuple(mounts),
-            variables={"PYTHONPATH": ":".join(str(path) for path in packages)},
+            variables={**(variables or {}), "PYTHONPATH": ":".join(str(path) for path in packages)},
         )
         with self.ui.working(f"running {name} in the sandbox"), self._noting_run():
-            return self.sandbox.run(spec)
+            return self.sandbox(runtime).run(spec)
 
     @contextlib.contextmanager
     def _noting_run(self) -> Iterator[None]:
@@ -247,19 +307,25 @@ class PortSession:
         kind: type[T],
         run: Callable[[], T],
         outputs: Callable[[T], Sequence[Path]] = lambda _result: (),
+        *,
+        repos: Sequence[Repo] = ("tao-pytorch",),
     ) -> T:
-        """Run a step of the journal that also rests on the environment and on the generated code."""
-        code = {"environment": self.environment().digest, "code": self.code(), "model": self.source}
+        """Run a step of the journal that also rests on the code of *repos* and on their environments."""
+        code: dict[str, Any] = {"model": self.source}
+        for repo in repos:
+            suffix = "" if repo == "tao-pytorch" else f" of {repo}"
+            code |= {f"environment{suffix}": self.runtime(repo).digest, f"code{suffix}": self.code(repo)}
         return self.journal.step(name, {**inputs, **code}, kind, run, outputs)
 
-    def code(self) -> str:
-        """Return a digest of the worktree as it stands: its commit and every change to it."""
+    def code(self, repo: Repo = "tao-pytorch") -> str:
+        """Return a digest of a worktree as it stands: its commit and every change to it."""
         from porter import git
 
-        if not (self.worktree / ".git").exists():
+        worktree = self.workspace.clone_path(repo)
+        if not (worktree / ".git").exists():
             return ""
-        head = git.output(self.worktree, "rev-parse", "HEAD")
-        return hashlib.sha256(head + git.output(self.worktree, "diff", "--binary", "HEAD")).hexdigest()
+        head = git.output(worktree, "rev-parse", "HEAD")
+        return hashlib.sha256(head + git.output(worktree, "diff", "--binary", "HEAD")).hexdigest()
 
     @staticmethod
     def fingerprint(path: Path) -> str:

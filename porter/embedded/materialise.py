@@ -6,6 +6,7 @@ under its name only when it is whole, and is never changed afterwards.
 
 from __future__ import annotations
 
+import configparser
 import functools
 import hashlib
 import importlib.util
@@ -20,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from porter import git
 from porter.cache import locked
 from porter.errors import PorterError, WorkspaceError
-from porter.records.base import Record
+from porter.records.base import Record, digest
 from porter.records.reference import Repo
 from porter.sandbox.installer import Failure, Installer
 
@@ -37,12 +38,15 @@ class Package(Record, frozen=True, kw_only=True):
 
     Attributes:
         sha256: digest of the wheel, 64 hex digits; pip refuses any other file.
+        setup_files: setup files of the source repository, which a wheel has no more; porter writes its
+            own, with the console commands that the wheel declares.
     """
 
     repo: Repo
     name: str
     version: str
     sha256: str
+    setup_files: tuple[str, ...] = ()
 
 
 PACKAGES = (
@@ -57,6 +61,7 @@ PACKAGES = (
         name="nvidia-tao-deploy",
         version="7.0.1",
         sha256="e4298e6835dec1d4b14d2bfb331656ace8b3a8d9b9ee4c057084ac7bf94c2efa",
+        setup_files=("setup.py", "setup_l4t.py"),
     ),
 )
 
@@ -101,13 +106,17 @@ def materialise_package(package: Package, cache: Path, *, progress: Progress = _
     Raises:
         WorkspaceError: pip could not get that very wheel, or as for the kit.
     """
-    name = f"{package.repo}-{package.version}-{package.sha256[:12]}"
+    # What porter adds to the wheel is part of the content, and so of the name.
+    added = f"-{digest([package.setup_files, _SETUP])[:8]}" if package.setup_files else ""
+    name = f"{package.repo}-{package.version}-{package.sha256[:12]}{added}"
 
     def fill(folder: Path) -> None:
         # The prefix makes it part of what the next run sweeps, should this one be killed.
         with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder.parent) as downloads:
             wheel = _download(package, Path(downloads), cache, progress)
             _unpack(wheel, folder)
+        for name in package.setup_files:
+            (folder / name).write_text(_setup_file(package, folder), encoding="utf-8")
 
     message = f"{package.name} {package.version}, as the package index has it"
     return _repository(cache, name, fill, message, package.version, progress)
@@ -227,6 +236,42 @@ def _undownloaded(package: Package, failure: Failure, log: Path) -> PorterError:
         why=failure.tail,
         next_step="check the network and pip's configuration (pip config list) and repeat the command; "
         f"phases 1 to 3 need tao-pytorch alone (--until 3). The whole output is in {log}",
+    )
+
+
+_SETUP = """\
+\"\"\"Setup script of a repository that porter made of the wheel {name} {version}.\"\"\"
+
+import setuptools
+
+setuptools.setup(
+    name="{name}",
+    version="{version}",
+    packages=setuptools.find_packages(include=["{package}", "{package}.*"]),
+    package_data={{"": ["*.pyc", "*.yaml", "*.so", "*.pdf"]}},
+    include_package_data=True,
+    zip_safe=False,
+    entry_points={{
+        "console_scripts": [
+{scripts}
+        ]
+    }},
+)
+"""
+
+
+def _setup_file(package: Package, folder: Path) -> str:
+    """Return a setup file for the unpacked wheel."""
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(folder.glob("*.dist-info/entry_points.txt"), encoding="utf-8")
+    scripts = parser["console_scripts"] if "console_scripts" in parser else {}
+    lines = (f'            "{name}={target}",' for name, target in scripts.items())
+    return _SETUP.format(
+        name=package.name,
+        version=package.version,
+        package=package.name.replace("-", "_"),
+        scripts="\n".join(lines),
     )
 
 

@@ -17,6 +17,15 @@ def passed(gate: str, summary: str, **evidence: Any) -> GateResult:
     return GateResult(gate=BY_ID[gate].id, state="passed", summary=summary, evidence=evidence)
 
 
+def rehearsed(gate: str, summary: str, **evidence: Any) -> GateResult:
+    """Return a gate that ran with its stand-in; it proves the wiring, not the numbers of the real part."""
+    stand_in = BY_ID[gate].stand_in
+    if not stand_in:
+        raise ValueError(f"gate {gate} has no stand-in")
+    evidence = {"stand_in": stand_in, **evidence}
+    return GateResult(gate=gate, state="rehearsed", summary=summary, evidence=evidence)
+
+
 def blocked(gate: str, summary: str, **evidence: Any) -> GateResult:
     """Return a blocked gate; *summary* says what is missing and how to get it."""
     return GateResult(gate=BY_ID[gate].id, state="blocked", summary=summary, evidence=evidence)

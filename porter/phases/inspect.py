@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from porter.errors import ModelRejectedError, UsageError
 from porter.gates.results import blocked, failed, passed
@@ -98,9 +98,8 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
 
 
 def _others(session: PortSession) -> tuple[Repo, ...]:
-    """Return the further clones that were given; they get a worktree on the same branch."""
-    given = session.options.clones
-    return tuple(repo for repo in get_args(Repo) if repo in given and repo != "tao-pytorch")
+    """Return the further clones; they get a worktree on the same branch."""
+    return tuple(repo for repo in session.repos if repo != "tao-pytorch")
 
 
 def _model_gate(session: PortSession, inspection: Inspection, release: Release) -> GateResult:

@@ -17,12 +17,14 @@ class Gate(Record, frozen=True, kw_only=True):
         phase: the phase whose step it checks.
         title: what it proves, one line.
         cpu: whether it must pass on a CPU machine.
+        stand_in: what stands in for a part of it on a CPU machine, where it is then rehearsed.
     """
 
     id: str
     phase: int
     title: str
     cpu: bool = True
+    stand_in: str = ""
 
 
 class GateResult(Record, frozen=True, kw_only=True):

@@ -115,8 +115,8 @@ def materialise_package(package: Package, cache: Path, *, progress: Progress = _
         with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder.parent) as downloads:
             wheel = _download(package, Path(downloads), cache, progress)
             _unpack(wheel, folder)
-        for name in package.setup_files:
-            (folder / name).write_text(_setup_file(package, folder), encoding="utf-8")
+        for setup in package.setup_files:
+            (folder / setup).write_text(_setup_file(package, folder), encoding="utf-8")
 
     message = f"{package.name} {package.version}, as the package index has it"
     return _repository(cache, name, fill, message, package.version, progress)
@@ -265,8 +265,8 @@ def _setup_file(package: Package, folder: Path) -> str:
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read(folder.glob("*.dist-info/entry_points.txt"), encoding="utf-8")
-    scripts = parser["console_scripts"] if "console_scripts" in parser else {}
-    lines = (f'            "{name}={target}",' for name, target in scripts.items())
+    scripts = parser.items("console_scripts") if parser.has_section("console_scripts") else ()
+    lines = (f'            "{name}={target}",' for name, target in scripts)
     return _SETUP.format(
         name=package.name,
         version=package.version,

@@ -23,6 +23,7 @@ from porter.embedded.materialise import (
     materialise_tao_pytorch,
 )
 from porter.errors import WorkspaceError
+from porter.reference.names import console_scripts
 from porter.reference.release import read_release
 from tests.embedded.conftest import KIT
 from tests.repositories import git, write
@@ -185,6 +186,11 @@ def test_the_pinned_packages_of_the_index_are_the_releases_that_belong_to_the_ki
     }
     assert (made["tao-core"] / "nvidia_tao_core" / "config").is_dir()
     assert (made["tao-deploy"] / "nvidia_tao_deploy" / "config" / "classification_pyt").is_dir()
+    for setup in ("setup.py", "setup_l4t.py"):
+        scripts = console_scripts((made["tao-deploy"] / setup).read_text())
+        target = "nvidia_tao_deploy.cv.classification_pyt.entrypoint.classification_pyt:main"
+        assert scripts["classification_pyt"] == target
+        assert len(scripts) > 30
 
 
 def test_a_package_becomes_a_repository_tagged_with_its_version(cache: Path, offline: Path) -> None:

@@ -68,12 +68,11 @@ def walk(
     phases: Sequence[Phase[S]],
     session: S,
     *,
-    first: int = 0,
     last: int = 7,
     on_event: Callable[[Event], None] = lambda _event: None,
     failure: Failure | None = None,
 ) -> tuple[PhaseRecord, ...]:
-    """Walk *phases* up to *last*, those before *first* only by their records; return all records.
+    """Walk *phases* up to *last* and return all records.
 
     A phase is skipped when its record matches its inputs, its outputs are intact and none of its gates
     is open. A failed gate stops the walk right there; a blocked one lets it go on.
@@ -82,19 +81,14 @@ def walk(
 
     Raises:
         GateFailedError: a gate failed; the phase's record says so.
-        UsageError: a phase before *first* has not run, or has not passed.
     """
     records: list[PhaseRecord] = []
     for phase in phases:
         if phase.number > last:
             break
         record = session.journal.phase(phase.number)
-        if phase.number < first:
-            record = _done_before(phase, record, first)
-            reason = None
-        else:
-            _check_needs(phase, records)
-            reason = session.journal.unsettled(phase.number, session.inputs(phase.number), phase.needs)
+        _check_needs(phase, records)
+        reason = session.journal.unsettled(phase.number, session.inputs(phase.number), phase.needs)
         if record is None or reason is not None:
             on_event(Event("started", phase.number, phase.title, reason or ""))
             record = _run(phase, session, on_event, failure)
@@ -141,20 +135,6 @@ def _failure(gate: GateResult) -> GateFailedError:
     steps = [step for step in (gate.fix, gate.command and f"repeat it: {gate.command}") if step]
     return GateFailedError(
         f"gate {gate.gate} failed: {gate.summary}", why=gate.cause, next_step="; or ".join(steps)
-    )
-
-
-def _done_before(phase: Phase[S], record: PhaseRecord | None, first: int) -> PhaseRecord:
-    why = "has not run"
-    if record is not None:
-        failed = any(gate.state == "failed" for gate in record.gates)
-        if not failed and set(phase.makes) <= set(record.made):
-            return record
-        why = "has not passed"
-    raise UsageError(
-        f"the port cannot start with phase {first}",
-        why=f"phase {phase.number} ({phase.title}) {why}",
-        next_step=f"start with --from {phase.number}",
     )
 
 

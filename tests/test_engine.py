@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from porter.engine import Event, Phase, walk
-from porter.errors import GateFailedError, PorterError, SandboxError, UsageError
+from porter.errors import GateFailedError, PorterError, SandboxError
 from porter.journal import Journal
 from porter.records.gates import GateResult, GateState
 from porter.records.journal import PhaseRecord
@@ -76,10 +76,10 @@ class Port:
         what = event.gate.gate if event.gate else event.text
         self.seen.append(f"{event.phase} {event.kind} {what}".rstrip())
 
-    def walk(self, first: int = 0, last: int = 7) -> tuple[PhaseRecord, ...]:
+    def walk(self, last: int = 7) -> tuple[PhaseRecord, ...]:
         self.worked.clear()
         self.seen.clear()
-        return walk(self.phases, self, first=first, last=last, on_event=self.show)
+        return walk(self.phases, self, last=last, on_event=self.show)
 
 
 @pytest.fixture
@@ -175,26 +175,6 @@ def test_until_leaves_the_rest_for_later(port: Port) -> None:
     assert port.worked == ["read", "double"]
     port.walk()
     assert port.worked == ["judge", "after the verdict"]
-
-
-def test_from_needs_what_comes_before(port: Port) -> None:
-    with pytest.raises(UsageError, match="cannot start with phase 2") as caught:
-        port.walk(first=2)
-    assert "phase 1 (read) has not run" in caught.value.why
-    port.walk(last=1)
-    port.options["number"] = 10
-    port.walk(first=2)
-    assert port.worked == ["double", "judge", "after the verdict"]
-    assert port.file.read_text() == "8"
-
-
-def test_from_does_not_start_behind_a_failed_gate(port: Port) -> None:
-    port.verdict = "failed"
-    with pytest.raises(GateFailedError):
-        port.walk()
-    with pytest.raises(UsageError, match="cannot start") as caught:
-        walk((*port.phases, Phase[Port](4, "more", (), (), Port.read)), port, first=4)
-    assert "phase 3 (judge) has not passed" in caught.value.why
 
 
 def test_an_input_that_the_phase_settles_itself_does_not_make_it_run_again(port: Port) -> None:

@@ -18,7 +18,7 @@ from porter.atomic import is_temporary, remove_atomic, temporary, write_atomic
 from porter.clones import Version
 from porter.errors import ConflictError, WorkspaceError
 from porter.generate.decide import Decision, decide, fingerprint, is_settled, merge_file
-from porter.records.base import from_json, to_json
+from porter.records.base import Record, from_json, to_json
 from porter.records.plan import Applied, Conflict, FilePlan, Pending, PlannedFile
 from porter.records.reference import Repo
 
@@ -94,10 +94,13 @@ class _Gate:
         self.applying = pristine.parent / "applying.json"
         self.conflicts = pristine.parent / "conflicts"
         self.conflict_list = pristine.parent / "conflicts.json"
-        self.pending = {(entry.repo, entry.path): entry for entry in _read_all(self.applying, Pending)}
-        self.unsettled = {
-            (entry.repo, entry.path): entry for entry in _read_all(self.conflict_list, Conflict)
-        }
+        begun = _read_all(self.applying, Pending)
+        unsettled = _read_all(self.conflict_list, Conflict)
+        self.pending = {(entry.repo, entry.path): entry for entry in begun if entry.repo in roots}
+        self.unsettled = {(entry.repo, entry.path): entry for entry in unsettled if entry.repo in roots}
+        # Another plan, of repositories that this one does not touch, may be open beside it.
+        self.other_pending = [entry for entry in begun if entry.repo not in roots]
+        self.other_unsettled = [entry for entry in unsettled if entry.repo not in roots]
 
     def examine(self, plan: FilePlan) -> list[Change]:
         """Decide for every file of the plan and of the last one, in order of repo and path."""
@@ -193,7 +196,7 @@ class _Gate:
                 write_atomic(self.conflicts / change.repo / change.path, change.decision.text)
         settled = [change for change in changes if change not in conflicts and self._is_known(change)]
         records = [_conflict(change) for change in (*conflicts, *settled)]
-        write_atomic(self.conflict_list, to_json(records))
+        write_atomic(self.conflict_list, to_json([*self.other_unsettled, *records]))
         count = f"{len(conflicts)} file{'s' * (len(conflicts) > 1)}"
         files = "\n      ".join(str(self.conflicts / change.repo / change.path) for change in conflicts)
         return ConflictError(
@@ -211,7 +214,8 @@ class _Gate:
             if change.working != change.decision.result or change.pristine != change.remember
         ]
         if open_changes:
-            write_atomic(self.applying, to_json([_pending(change) for change in open_changes]))
+            entries = [*self.other_pending, *(_pending(change) for change in open_changes)]
+            write_atomic(self.applying, to_json(entries))
         for change in open_changes:
             root = self.roots[change.repo]
             self._write(root, change.path, change.working, change.decision.result)
@@ -222,13 +226,15 @@ class _Gate:
             mine = [change for change in changes if change.repo == repo]
             created = {file.path for file in plan.files if file.repo == repo and file.action == "create"}
             clones.show_in_diff(root, [c.path for c in mine if c.path in created and c.decision.result])
-        remove_atomic(self.applying)
-        remove_atomic(self.conflict_list)
-        shutil.rmtree(self.conflicts, ignore_errors=True)
+        _write_list(self.applying, self.other_pending)
+        _write_list(self.conflict_list, self.other_unsettled)
+        for repo in self.roots:
+            shutil.rmtree(self.conflicts / repo, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.conflicts.rmdir()
 
     def _sweep(self, changes: Sequence[Change]) -> None:
-        begun = {(repo, path) for repo, path in self.pending if repo in self.roots}
-        for repo, path in sorted({*((change.repo, change.path) for change in changes), *begun}):
+        for repo, path in sorted({*((change.repo, change.path) for change in changes), *self.pending}):
             for folder in (self.roots[repo], self.pristine / repo):
                 draft = temporary(folder / path)
                 if draft.exists() or draft.is_symlink():
@@ -342,6 +348,13 @@ def _remove_empty_folders(root: Path, folder: Path) -> None:
         while folder != root:
             folder.rmdir()
             folder = folder.parent
+
+
+def _write_list(path: Path, entries: Sequence[Record]) -> None:
+    if entries:
+        write_atomic(path, to_json(entries))
+    else:
+        remove_atomic(path)
 
 
 def _read_all(path: Path, kind: type[R]) -> tuple[R, ...]:

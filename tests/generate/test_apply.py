@@ -356,6 +356,29 @@ def test_a_run_that_broke_off_between_file_and_pristine_copy_is_taken_up(
     assert bench.apply(new) == {"a.py": "identical", "b.py": "kept"}
 
 
+def test_an_open_plan_of_another_repository_stays_open(bench: Bench, tmp_path: Path) -> None:
+    bench.apply(create={"model.py": MODEL})
+    clone = repository(tmp_path / "deploy", {"setup.py": SETUP})
+    root = Path(prepare("tao-deploy", clone, bench.workspace, "feature/x", "main").worktree)
+
+    def deploy(text: str) -> None:
+        file = PlannedFile(
+            repo="tao-deploy", path="engine.py", action="create", content=text, produced_by="t"
+        )
+        apply(FilePlan(files=(file,)), {"tao-deploy": root}, bench.workspace.pristine)
+
+    deploy(MODEL)
+    write(root, {"engine.py": MODEL.replace("a = 1", "a = 7")})
+    with pytest.raises(ConflictError):
+        deploy(MODEL.replace("a = 1", "a = 8"))
+    conflict = bench.workspace.conflicts / "tao-deploy" / "engine.py"
+    conflict.write_text(MODEL.replace("a = 1", "a = 9"))
+    bench.apply(create={"model.py": MODEL + "# more\n"})
+    deploy(MODEL.replace("a = 1", "a = 8"))
+    assert (root / "engine.py").read_text() == MODEL.replace("a = 1", "a = 9")
+    assert not bench.workspace.conflicts.exists()
+
+
 def test_a_file_that_tao_has_is_refused(bench: Bench) -> None:
     with pytest.raises(WorkspaceError, match=r"already has pkg/taken\.py"):
         bench.apply({"a.py": MODEL, "pkg/taken.py": MODEL})

@@ -78,6 +78,23 @@ def status(workspace: WorkspaceArgument = Path(), as_json: Json = False) -> None
 
 
 @app.command()
+@with_options("gate", "folder", "yes", "json")
+def gate(given: Given) -> None:
+    """Run one gate again, whatever its record says, and those before it that are open."""
+    from porter import commands
+
+    commands.gate(given)
+
+
+@app.command()
+def gates(workspace: WorkspaceArgument = Path(), as_json: Json = False) -> None:
+    """List every gate with its state and the command that runs it."""
+    from porter import commands
+
+    commands.gates(workspace, as_json=as_json)
+
+
+@app.command()
 @with_options("source", "task", "revision", "json")
 def inspect(given: Given) -> None:
     """Show what a model is, from its config and tensor headers alone; loads no weights."""

@@ -31,6 +31,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         _REQUIRED,
     ),
     "folder": (Annotated[Path, typer.Argument(help="Folder of the port.", metavar="WORKSPACE")], Path()),
+    "gate": (Annotated[str, typer.Argument(help="Name of the gate; `porter gates` lists them.")], _REQUIRED),
     "name": _option(
         str, "", "--name", text="Network name in TAO, snake_case. [asked; else from the model's name]"
     ),
@@ -69,7 +70,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "json": _option(bool, False, "--json", text="Print one JSON document."),
 }
 
-PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name != "folder")
+PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name not in {"folder", "gate"})
 
 
 def with_options(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None]]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 from porter import cache
 from porter.cli_options import Given
+from porter.engine import Event
 from porter.errors import IncompleteError, PorterError, UsageError
 from porter.records.base import Task, digest
+from porter.records.journal import PhaseRecord
 from porter.records.options import PortOptions
+from porter.session import PortSession
 from porter.ui import Ui
 from porter.workspace import Workspace
 
@@ -44,6 +49,47 @@ def status(root: Path, *, as_json: bool) -> None:
     terminal.show_status(Workspace.open(root), as_json=as_json)
 
 
+def gates(root: Path, *, as_json: bool) -> None:
+    """List every gate; runs nothing."""
+    from porter.report import terminal
+
+    terminal.show_catalogue(Workspace.open(root), as_json=as_json)
+
+
+def gate(given: Given) -> None:
+    """Run one gate again and show how it ended."""
+    from porter.gates.catalogue import BY_ID
+    from porter.report import terminal
+
+    chosen = BY_ID.get(given.gate)
+    if chosen is None:
+        near = difflib.get_close_matches(given.gate, BY_ID, n=3, cutoff=0.5)
+        raise UsageError(
+            f"There is no gate {given.gate!r}.",
+            why=f"near it: {', '.join(near)}" if near else "",
+            next_step="porter gates lists them all",
+        )
+    workspace = Workspace.open(given.folder)
+    ui = Ui(assume_yes=given.yes, quiet=given.json)
+    results = []
+
+    def on_event(event: Event) -> None:
+        if event.kind != "gate" or event.gate is None:
+            ui.event(event)
+        elif event.gate.gate == chosen.id:
+            results.append(event.gate)
+        elif event.gate.state == "failed":
+            ui.event(event)
+
+    with workspace.lock():
+        session = PortSession(workspace, ui)
+        session.journal.forget_steps(chosen.phase, chosen.steps)
+        try:
+            _walk_phases(session, chosen.phase, on_event)
+        finally:
+            terminal.show_gates(results, as_json=given.json)
+
+
 def inspect(given: Given) -> None:
     """Show a model's facts."""
     from porter import hub, inspection
@@ -68,12 +114,25 @@ def doctor(*, as_json: bool) -> None:
         raise PorterError(worst[0].summary, why=worst[0].cause, next_step=worst[0].fix)
 
 
-def _walk(workspace: Workspace, given: Given, *, dry_run: bool) -> None:
+def _walk_phases(
+    session: PortSession, last: int, on_event: Callable[[Event], None]
+) -> tuple[PhaseRecord, ...]:
     from porter.engine import walk
     from porter.gates.results import stopped_gate
-    from porter.phases.table import LAST, PHASES
+    from porter.phases.table import PHASES
+
+    return walk(
+        PHASES,
+        session,
+        last=last,
+        on_event=on_event,
+        failure=lambda *stop: session.with_command(stopped_gate(*stop)),
+    )
+
+
+def _walk(workspace: Workspace, given: Given, *, dry_run: bool) -> None:
+    from porter.phases.table import LAST
     from porter.report import terminal
-    from porter.session import PortSession
 
     if not 0 <= given.first <= min(given.last, LAST):
         raise UsageError(
@@ -86,13 +145,7 @@ def _walk(workspace: Workspace, given: Given, *, dry_run: bool) -> None:
         if given.first:
             session.journal.forget(given.first)
         try:
-            records = walk(
-                PHASES,
-                session,
-                last=min(given.last, LAST),
-                on_event=ui.event,
-                failure=lambda *stop: session.with_command(stopped_gate(*stop)),
-            )
+            records = _walk_phases(session, min(given.last, LAST), ui.event)
         except UsageError:
             raise
         except PorterError:

@@ -124,11 +124,13 @@ class Journal:
                 if number and int(number[0]) >= first:
                     path.unlink()
 
-    def forget_steps(self, names: Sequence[str]) -> None:
-        """Drop the records of single steps, so that they run again the next time they are asked for."""
-        for name in names:
-            for path in self._workspace.steps.glob(f"*-{name}.json"):
-                path.unlink()
+    def forget_steps(self, phase: int, names: Sequence[str]) -> None:
+        """Drop the records of single steps of *phase* and its own, so that it runs just those again."""
+        for path in (
+            *(self._workspace.steps / f"{phase}-{name}.json" for name in names),
+            self._phase_file(phase),
+        ):
+            path.unlink(missing_ok=True)
 
     def phase(self, number: int) -> PhaseRecord | None:
         """Return the record of a phase; None where there is none that can be read."""

@@ -18,6 +18,7 @@ class Gate(Record, frozen=True, kw_only=True):
         title: what it proves, one line.
         cpu: whether it must pass on a CPU machine.
         stand_in: what stands in for a part of it on a CPU machine, where it is then rehearsed.
+        steps: steps of the journal that it rests on, beside those of gates before it.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Gate(Record, frozen=True, kw_only=True):
     title: str
     cpu: bool = True
     stand_in: str = ""
+    steps: tuple[str, ...] = ()
 
 
 class GateResult(Record, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,51 @@ def show_gates(results: Sequence[GateResult], *, as_json: bool) -> None:
     console = _console()
     for result in results:
         _line(console, result)
+
+
+class ListedGate(Record, frozen=True, kw_only=True):
+    """A gate as `porter gates` lists it.
+
+    Attributes:
+        state: how it ended; ``not run`` where it has no result.
+        command: runs it again; *run* repeats the sandboxed run that it rests on, where it has one.
+    """
+
+    gate: str
+    phase: int
+    title: str
+    state: str
+    command: str
+    run: str = ""
+    stand_in: str = ""
+
+
+def show_catalogue(workspace: Workspace, *, as_json: bool) -> None:
+    """Show every gate with its state and the command that runs it."""
+    found = {result.gate: result for result in summarise(workspace).gates}
+    listed = [
+        ListedGate(
+            gate=gate.id,
+            phase=gate.phase,
+            title=gate.title,
+            state=found[gate.id].state if gate.id in found else "not run",
+            command=shlex.join(["porter", "gate", gate.id, str(workspace.root)]),
+            run=found[gate.id].command if gate.id in found else "",
+            stand_in=gate.stand_in,
+        )
+        for gate in GATES
+    ]
+    if as_json:
+        emit(listed)
+        return
+    console = _console()
+    for gate in listed:
+        mark = MARKS.get(gate.state, "-")  # type: ignore[call-overload]
+        style = STYLES.get(gate.state, "dim")  # type: ignore[call-overload]
+        console.print(
+            f"{gate.phase}  {mark} {gate.state:<9} {gate.gate:<28} {gate.title}", style=style, markup=False
+        )
+        console.print(f"{'':15}{gate.command}", markup=False)
 
 
 def show_inspection(inspection: Inspection, *, as_json: bool) -> None:

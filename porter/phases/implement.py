@@ -12,13 +12,14 @@ import msgspec
 from porter.dataset import folder_names
 from porter.errors import UsageError
 from porter.gates import runs, weights
-from porter.gates.results import failed, passed
+from porter.gates.results import passed
 from porter.gates.views import write_classes
 from porter.generate.context import ClassificationContext, classification_context
 from porter.generate.fileplan import SPEC, build_file_plan
+from porter.phases.files import apply_plan
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts
-from porter.records.plan import Applied, FilePlan
+from porter.records.plan import FilePlan
 from porter.records.weights import (
     BuildTargetRequest,
     Conversion,
@@ -34,7 +35,7 @@ _PACKAGE = "nvidia_tao_pytorch"
 
 def run(session: PortSession) -> Iterator[GateResult]:
     """Plan files and weights on a stage, apply the files, convert, and run every proof."""
-    context = _context(session)
+    context = context_of(session)
     plan = _file_plan(session, context)
     _confirm_schema(session, context)
     scratch = _scratch(session, plan)
@@ -50,7 +51,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
     )
     weight_plan = weights.plan(session, built)
     yield weights.ledger_gate(session, weight_plan, built)
-    files = _apply(session, plan)
+    files = apply_plan(session, plan, "files")
     yield files
     if session.dry_run:
         return
@@ -106,7 +107,8 @@ def trained_spec(session: PortSession, context: ClassificationContext, target: T
     return msgspec.structs.replace(target, overrides={**target.overrides, **own}, classes=names)
 
 
-def _context(session: PortSession) -> ClassificationContext:
+def context_of(session: PortSession) -> ClassificationContext:
+    """Return the template values of the port; the year is settled the first time."""
     options = session.options
     if not options.year:
         import datetime
@@ -180,30 +182,6 @@ def _build(
         inputs,
         TargetModule,
         lambda: session.probe("build_target", request, TargetModule, read=[root]),
-    )
-
-
-def _apply(session: PortSession, plan: FilePlan) -> GateResult:
-    from porter.generate.apply import apply
-
-    applied: tuple[Applied, ...] = apply(
-        plan,
-        {"tao-pytorch": session.worktree},
-        session.workspace.pristine,
-        bases={"tao-pytorch": session.reference.release.commit},
-        dry_run=session.dry_run,
-    )
-    outcomes: dict[str, int] = {}
-    for item in applied:
-        outcomes[item.outcome] = outcomes.get(item.outcome, 0) + 1
-    said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-    if outcomes.get("conflict"):
-        names = [item.path for item in applied if item.outcome == "conflict"]
-        return failed("files", f"conflicts in {', '.join(names)}", fix="settle them, then porter resume")
-    return passed(
-        "files",
-        f"{said}{' (dry run)' if session.dry_run else ''}",
-        files={f"{item.repo}/{item.path}": item.outcome for item in applied},
     )
 
 

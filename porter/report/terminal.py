@@ -89,12 +89,15 @@ def show_status(workspace: Workspace, *, as_json: bool) -> None:
     _show(summary, _console())
 
 
+_WRITING = ("files", "deploy-files")
+
+
 def show_files(records: Sequence[PhaseRecord]) -> None:
     """Show what a dry run would do with each file."""
     console = _console()
     for record in records:
         for gate in record.gates:
-            for path, outcome in gate.evidence.get("files", {}).items() if gate.gate == "files" else ():
+            for path, outcome in gate.evidence.get("files", {}).items() if gate.gate in _WRITING else ():
                 console.print(f"{outcome:<10} {path}", markup=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def _parity(
     different = sorted({name for item in answer.identities for name in (*item.different, *item.uncovered)})
     blind = [item.tensor for item in answer.controls if not item.caught]
     evidence: dict[str, Any] = {
-        "parities": [_numbers(item) for item in answer.parities],
+        **_hop("Hugging Face -> TAO module", answer.parities),
         "identities": sum(item.checked for item in answer.identities),
         "controls": {item.tensor: item.relative for item in answer.controls},
         "notes": list(answer.notes),
@@ -197,15 +197,24 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
     alone = msgspec.structs.replace(
         target, overrides={**target.overrides, "dataset.num_classes": 1, "model.head.topk": [1]}
     )
+    pictures = session.workspace.state / "evidence" / "preprocessing"
+    pictures.mkdir(parents=True, exist_ok=True)
     request = PreprocessRequest(
-        folder=inspection.source.folder, target=alone, work=str(_work(session, "preprocessing"))
+        folder=inspection.source.folder,
+        target=alone,
+        work=str(_work(session, "preprocessing")),
+        pictures=str(pictures),
     )
     answer = session.prove(
         "preprocessing",
         {"request": request},
         PreprocessAnswer,
         lambda: session.probe(
-            "preprocess_parity", request, PreprocessAnswer, read=_code(session), write=[request.work]
+            "preprocess_parity",
+            request,
+            PreprocessAnswer,
+            read=_code(session),
+            write=[request.work, request.pictures],
         ),
     )
     worst = max((item.max_abs for item in answer.checks), default=float("inf"))
@@ -246,7 +255,7 @@ def onnx_gate(session: PortSession, target: TargetSpec) -> GateResult:
     worst = max(answer.parities, key=lambda item: item.relative)
     batches = ", ".join(str(item.batches[0]) for item in answer.parities)
     evidence: dict[str, Any] = {
-        "parities": [_numbers(item) for item in answer.parities],
+        **_hop("TAO module -> ONNX", answer.parities),
         "runtime": answer.runtime,
     }
     if answer.problems or not worst.within:
@@ -260,6 +269,17 @@ def onnx_gate(session: PortSession, target: TargetSpec) -> GateResult:
     )
 
 
+def _hop(name: str, parities: Sequence[Parity]) -> dict[str, Any]:
+    """Return the evidence by which the review knows a hop: name, worst numbers, every comparison."""
+    return {
+        "hop": name,
+        "relative": max((item.relative for item in parities), default=None),
+        "max_abs": max((item.max_abs for item in parities), default=None),
+        "tolerance": min((item.tolerance for item in parities), default=None),
+        "parities": [_numbers(item) for item in parities],
+    }
+
+
 def _numbers(parity: Parity) -> dict[str, object]:
     return {
         "hop": parity.hop,
@@ -269,6 +289,7 @@ def _numbers(parity: Parity) -> dict[str, object]:
         "attention": parity.attention,
         "batches": parity.batches,
         "relative": parity.relative,
+        "each": parity.each,
         "max_abs": parity.max_abs,
         "tolerance": parity.tolerance,
     }

@@ -24,6 +24,7 @@ DRAWN = (
 """Mode, width and height of the images that are drawn where none are given."""
 
 _CLASS = "porter_preprocess"
+_PICTURED = 4
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -96,11 +97,33 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
                     "candidate": str(kept[1]),
                 }
             )
+    if request["pictures"]:
+        _picture(checks, processor, Path(request["pictures"]))
     return {
         "processor": type(processor).__name__,
         "tolerance": request["tolerance"],
         "checks": checks,
     }
+
+
+def _picture(checks: list[dict[str, Any]], processor: Any, folder: Path) -> None:
+    """Keep pictures of the first images: as they lie there, by both sides, and how far these are apart."""
+    import numpy
+    from PIL import Image
+
+    from porter.weights.kernel.pictures import Album
+
+    album = Album(folder, getattr(processor, "image_mean", ()), getattr(processor, "image_std", ()))
+    for path in list(dict.fromkeys(check["image"] for check in checks))[:_PICTURED]:
+        worst = max((check for check in checks if check["image"] == path), key=lambda each: each["max_abs"])
+        reference, candidate = numpy.load(worst["reference"]), numpy.load(worst["candidate"])
+        name = Path(path).name
+        with Image.open(path) as image:
+            album.source(name, image)
+        album.tensor(name, "huggingface", reference)
+        album.tensor(name, "trainer", candidate)
+        album.difference(name, "trainer", reference, candidate)
+    album.save()
 
 
 def _place(images: list[Path], root: Path) -> dict[str, Path]:

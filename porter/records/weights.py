@@ -203,6 +203,7 @@ class Parity(Record, frozen=True, kw_only=True):
         weights: the checkpoint's own, or the copy that was perturbed so that every tensor matters.
         way: how the TAO side got its weights.
         attention: ``eager`` on both sides, or ``as built`` (the TAO module's own choice).
+        each: the relative error of every input, in their order.
     """
 
     hop: str
@@ -216,6 +217,7 @@ class Parity(Record, frozen=True, kw_only=True):
     weights: Weights = "real"
     way: str = ""
     attention: Literal["eager", "as built"] = "eager"
+    each: tuple[float, ...] = ()
 
     @property
     def within(self) -> bool:
@@ -349,12 +351,14 @@ class PreprocessRequest(Record, frozen=True, kw_only=True):
         folder: the Hugging Face model folder with the processor's config.
         images: image files; empty: the probe draws some (several sizes; RGB, grey, RGBA, palette).
         work: writable folder for the scratch dataset and the saved tensors.
+        pictures: writable folder that pictures of the first images are added to; empty for none.
     """
 
     folder: str
     target: TargetSpec
     work: str
     images: tuple[str, ...] = ()
+    pictures: str = ""
     tolerance: float = 1e-6
 
 

@@ -5,23 +5,34 @@ from typing import Any
 
 import msgspec
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from porter.errors import PorterError
+from porter.records.base import from_json
+from porter.records.review import PreprocessingPicture, PreprocessingPictures
 from porter.records.weights import PreprocessAnswer, PreprocessRequest
 from tests.probes.conftest import Bench
 
 pytestmark = pytest.mark.torch_env
 
 
-def ask(bench: Bench, out: Path, images: tuple[str, ...] = (), **overrides: Any) -> PreprocessAnswer:
+def ask(
+    bench: Bench, out: Path, images: tuple[str, ...] = (), pictures: Path | None = None, **overrides: Any
+) -> PreprocessAnswer:
     request = PreprocessRequest(
         folder=str(bench.model("whole")),
         target=bench.target(**overrides),
         work=str(out),
         images=images,
+        pictures=str(pictures or ""),
     )
-    return bench.probe("preprocess_parity", request, PreprocessAnswer, write=[out])
+    write = [out, pictures] if pictures else [out]
+    return bench.probe("preprocess_parity", request, PreprocessAnswer, write=write)
+
+
+def index_of(folder: Path) -> dict[tuple[str, str], PreprocessingPicture]:
+    found = from_json((folder / "index.json").read_bytes(), PreprocessingPictures)
+    return {(each.image, each.what): each for each in found}
 
 
 def test_equal_preprocessing_is_equal_for_every_size_and_mode(bench: Bench) -> None:
@@ -42,10 +53,43 @@ def test_other_statistics_are_seen_on_the_images_that_were_given(bench: Bench) -
     out = bench.folder("preprocess-wrong")
     path = out / "given.png"
     Image.new("RGB", (40, 30), (200, 100, 50)).save(path)
-    answer = ask(bench, out, (str(path),), **{"augmentation.mean": [0.4, 0.5, 0.5]})
+    other: dict[str, Any] = {"augmentation.mean": [0.4, 0.5, 0.5]}
+    answer = ask(bench, out, (str(path),), **other)
     assert not answer.within
     assert [each.image for each in answer.checks] == [str(path)] * 2
     assert answer.checks[0].max_abs == pytest.approx(0.2)
+
+
+def test_pictures_show_both_sides_and_where_they_differ(bench: Bench) -> None:
+    out, pictures = bench.folder("preprocess-pictures"), bench.folder("pictures")
+    ask(bench, out, pictures=pictures)
+    found = index_of(pictures)
+    assert {what for _, what in found} == {"source", "huggingface", "trainer", "trainer-difference"}
+    assert len({image for image, _ in found}) == 4
+    for (_, what), each in found.items():
+        with Image.open(pictures / each.file) as image:
+            assert image.size == each.shape[:0:-1] if what != "source" else max(image.size) <= 512
+    first = "rgb-300x200.png"
+    equal = found[first, "trainer-difference"]
+    assert (equal.max_abs, equal.different) == (0, 0)
+    with Image.open(pictures / found[first, "huggingface"].file) as ours:
+        ours.load()
+    with Image.open(out / "drawn" / first) as source:
+        near = source.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR)
+    assert max(ImageChops.difference(ours, near).tobytes()) <= 1
+
+    # A trainer that normalises otherwise looks otherwise; its pictures take the place of those before.
+    darker: dict[str, Any] = {"augmentation.mean": [0.7, 0.5, 0.5]}
+    ask(bench, bench.folder("preprocess-darker"), pictures=pictures, **darker)
+    again = index_of(pictures)
+    assert again.keys() == found.keys()
+    worst = again[first, "trainer-difference"]
+    assert worst.max_abs == pytest.approx(0.4)
+    assert worst.different == pytest.approx(1 / 3)
+    with Image.open(pictures / worst.file) as image:
+        assert image.getextrema() == (255, 255)
+    with Image.open(pictures / again[first, "trainer"].file) as other:
+        assert max(ImageChops.difference(ours, other).getchannel("R").tobytes()) > 40
 
 
 def test_files_that_the_dataset_does_not_take_are_named(bench: Bench) -> None:

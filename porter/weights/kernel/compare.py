@@ -41,27 +41,27 @@ class Difference:
         relative: largest ``|a-b| / |a|`` (L2) of a pair.
         max_abs: largest absolute difference.
         reference_max: largest absolute value of the first forms.
-        pairs: how many were added.
+        each: ``|a-b| / |a|`` of every pair, in the order in which they were added.
     """
 
     def __init__(self) -> None:
         self.relative = 0.0
         self.max_abs = 0.0
         self.reference_max = 0.0
-        self.pairs = 0
+        self.each: list[float] = []
 
     def add(self, reference: torch.Tensor, candidate: torch.Tensor) -> None:
         """Take one pair, in float64; shapes that differ, or values that are not finite, are the worst."""
-        self.pairs += 1
         if reference.shape != candidate.shape:
             self.relative = self.max_abs = WORST
+            self.each.append(WORST)
             return
         first, second = reference.detach().double(), candidate.detach().double()
         apart = (first - second).abs()
         size = first.norm().item()
         distance = apart.norm().item()
-        relative = distance / size if size else (0.0 if distance == 0 else WORST)
-        self.relative = max(self.relative, _finite(relative))
+        self.each.append(_finite(distance / size if size else (0.0 if distance == 0 else WORST)))
+        self.relative = max(self.each)
         self.max_abs = max(self.max_abs, _finite(apart.max().item() if apart.numel() else 0.0))
         self.reference_max = max(
             self.reference_max, _finite(first.abs().max().item() if first.numel() else 0.0)
@@ -84,7 +84,8 @@ class Difference:
             "max_abs": self.max_abs,
             "reference_max": self.reference_max,
             "tolerance": tolerance,
-            "inputs": self.pairs,
+            "inputs": len(self.each),
+            "each": self.each,
             **more,
         }
 

@@ -1,0 +1,126 @@
+"""What the consistency checklist looks at: both repositories as imported, and as written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from porter.records.base import Record
+from porter.records.reference import Repo
+
+
+class SchemaEntry(Record, frozen=True, kw_only=True):
+    """A field of a config schema as it was imported.
+
+    Attributes:
+        type: as annotated, without module names; of a section the class of its default.
+        default: its value as JSON; ``???`` for MISSING, None for a section.
+        metadata: the field's whole metadata as JSON (``default_value``, ``valid_options`` ...).
+        owner: the class that declares it, as a path below the repository's package.
+        lineage: of a section: its class and the bases up to the first that was not generated.
+    """
+
+    type: str
+    default: Any
+    metadata: dict[str, Any]
+    owner: str
+    lineage: tuple[str, ...] = ()
+
+
+class SpecFacts(Record, frozen=True, kw_only=True):
+    """A shipped spec, merged into the schema.
+
+    Attributes:
+        keys: what the file itself sets, dotted.
+        unknown: those of them that are no field.
+        problems: why a value does not fit its field, or an interpolation does not resolve, by key.
+        required: keys that the file leaves to the user (``???``).
+        unset: fields that neither schema nor file gives a value.
+        values: every other field with interpolations resolved, once the user has set what is required.
+    """
+
+    keys: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    problems: dict[str, str] = {}
+    required: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
+    values: dict[str, Any] = {}
+
+
+class OnnxFacts(Record, frozen=True, kw_only=True):
+    """Inputs and outputs of an ONNX file: shape by name; a free axis is its symbol."""
+
+    inputs: dict[str, tuple[int | str, ...]]
+    outputs: dict[str, tuple[int | str, ...]]
+
+
+class SchemaFactsRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/schema_facts.py``.
+
+    Attributes:
+        name: network name; its config package counts as generated.
+        config_root: import path above that package.
+        specs: spec files, by the name under which they are answered.
+        values: what a user would set, by dotted key.
+        onnx: ONNX file to look at; empty for none.
+        reader: ``module:function`` that reads a class file; empty for none.
+        classes_file: the file that it is given.
+    """
+
+    name: str
+    config_root: str
+    specs: dict[str, str]
+    values: dict[str, str]
+    onnx: str = ""
+    reader: str = ""
+    classes_file: str = ""
+
+
+class SchemaFacts(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/schema_facts.py``.
+
+    Attributes:
+        fields: every field of ``ExperimentConfig``, nested ones by dotted path.
+        mapping: ``map_params`` of ``model_params_mapping``; None where the module is not there.
+        classes: what the reader made of the class file, in order; None where none was asked for.
+    """
+
+    fields: dict[str, SchemaEntry]
+    specs: dict[str, SpecFacts]
+    mapping: dict[str, Any] | None = None
+    onnx: OnnxFacts | None = None
+    classes: tuple[str, ...] | None = None
+
+
+class ClassOrder(Record, frozen=True, kw_only=True):
+    """An order of classes that was found, and the one that it has to be."""
+
+    where: str
+    found: tuple[str, ...]
+    expected: tuple[str, ...]
+
+
+class ConsistencyFacts(Record, frozen=True, kw_only=True):
+    """Everything that the checklist is decided on.
+
+    Attributes:
+        name: network name.
+        config_root: import path above the schema package, by repository.
+        repos: repositories that the port has; items that need tao-deploy are blocked without it.
+        files: text of every generated file, by repository and path; those of a package that was
+            deleted are absent.
+        schemas: the imported side, by repository.
+        exporter: source of the reference's ONNX exporter.
+        head: shape of the built model's head weight.
+        settings: keys that the user chose with ``--set``.
+        orders: orders of classes.
+    """
+
+    name: str
+    config_root: dict[Repo, str]
+    repos: tuple[Repo, ...]
+    files: dict[Repo, dict[str, str]]
+    schemas: dict[Repo, SchemaFacts]
+    exporter: str = ""
+    head: tuple[int, ...] = ()
+    settings: tuple[str, ...] = ()
+    orders: tuple[ClassOrder, ...] = ()

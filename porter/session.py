@@ -140,6 +140,14 @@ class PortSession:
         return "tao-deploy" in self.repos
 
     @property
+    def why_no_deploy(self) -> str:
+        """What a gate of the deploy package says where there is no tao-deploy."""
+        return (
+            "there is no clone of tao-deploy; unblock: add its path as tao-deploy under [clones] in "
+            f"{self.workspace.options_file}, then porter resume {self.workspace.root}"
+        )
+
+    @property
     def worktree(self) -> Path:
         """The port's own worktree of tao-pytorch."""
         return self.workspace.clone_path("tao-pytorch")

@@ -50,19 +50,28 @@ GATES: tuple[Gate, ...] = (
     _gate(3, "predictions", "inference with the converted checkpoint equals Hugging Face's", "predictions"),
     _gate(3, "parity-onnx", "TAO module -> ONNX at several batch sizes", "parity_onnx"),
     _gate(3, "entrypoint", "the console command finds and launches the subtasks"),
-    _gate(4, "deploy-reference", "tao-deploy has all that the generated code relies on"),
+    _gate(4, "deploy-reference", "tao-deploy has all that the generated code relies on", "deploy-reference"),
     _gate(4, "deploy-files", "the files are in tao-deploy, no edit of a person overwritten"),
-    _gate(4, "deploy-imports", "the deploy package imports, and asks for no torch"),
-    _gate(4, "deploy-specs", "the deploy specs fit the schema and chain with the trainer's"),
-    _gate(4, "deploy-preprocessing", "engine and trainer see the same tensors"),
+    _gate(4, "deploy-imports", "the deploy package imports, and asks for no torch", "deploy-package"),
+    _gate(
+        4, "deploy-specs", "the deploy specs fit the schema and chain with the trainer's", "deploy-package"
+    ),
+    _gate(4, "deploy-preprocessing", "engine and trainer see the same tensors", "deploy-preprocessing"),
     _gate(4, "parser", "TensorRT-RTX parses and builds the exported graph"),
-    _rehearsed(4, "engine-fp32", "the FP32 engine builds with the profile that the spec asks for"),
-    _rehearsed(4, "engine-fp16", "the FP16 engine builds"),
-    _rehearsed(4, "engine-int8", "the INT8 engine is calibrated on the tensors that inference sees"),
-    _rehearsed(4, "engine-qdq", "a graph with Q/DQ nodes is built strongly typed"),
-    _rehearsed(4, "deploy-inference", "inference at several batch sizes writes the trainer's rows"),
+    _rehearsed(4, "engine-fp32", "the FP32 engine builds with the profile that the spec asks for", "engines"),
+    _rehearsed(4, "engine-fp16", "the FP16 engine builds", "engines"),
     _rehearsed(
-        4, "deploy-evaluate", "evaluation at several batch sizes writes the trainer's rows and metrics"
+        4, "engine-int8", "the INT8 engine is calibrated on the tensors that inference sees", "engines"
+    ),
+    _rehearsed(4, "engine-qdq", "a graph with Q/DQ nodes is built strongly typed", "engines"),
+    _rehearsed(
+        4, "deploy-inference", "inference at several batch sizes writes the trainer's rows", "engines"
+    ),
+    _rehearsed(
+        4,
+        "deploy-evaluate",
+        "evaluation at several batch sizes writes the trainer's rows and metrics",
+        "engines",
     ),
     _rehearsed(4, "deploy-entrypoint", "the deploy console command finds and launches the subtasks"),
     _gate(5, "console-scripts", "the console commands are in every setup file and resolve"),
@@ -91,7 +100,7 @@ GATES: tuple[Gate, ...] = (
     _gate(6, "wheel-tao-pytorch", "the wheel of tao-pytorch holds every generated package"),
     _gate(6, "wheel-tao-deploy", "the wheel of tao-deploy holds every generated package"),
     _gate(6, "wheel-extensions", "the whole wheel builds, extensions included", cpu=False),
-    _gate(6, "chain-train", "the console command trains, evaluates, infers and exports"),
+    _gate(6, "chain-train", "the console command trains, evaluates, infers and exports", "chain-train"),
     _rehearsed(6, "chain-deploy", "the console command builds the engine, infers and evaluates"),
     _rehearsed(6, "native-engine", "engine and native model agree on the same images"),
     _rehearsed(6, "done", "every file of a finished port is there and not empty"),

@@ -33,16 +33,23 @@ _MODES = ("train", "evaluate", "inference", "export")
 _PREDICTION_TOLERANCE = 1e-4
 
 
-def _view(session: PortSession) -> View:
+def view_of(session: PortSession) -> View:
     """Make the gates' dataset root; it costs nothing, so it is made anew."""
     dataset = session.journal.made("dataset", DatasetFacts)
     return make_view(dataset, session.workspace.state / "view", session.reference.image_suffixes)
 
 
-def _overrides(
+def small_run(
     session: PortSession, context: ClassificationContext, view: View, *more: str
 ) -> tuple[str, ...]:
-    """Return what a gate changes in the shipped spec: the dataset root, and sizes for a quick run."""
+    """Return what a gate changes in the shipped spec: the dataset root, and sizes for a quick run.
+
+    Args:
+        session: its dataset is used.
+        context: of the generated network.
+        view: the gates' dataset root.
+        more: further entries of the dotlist.
+    """
     dataset = session.journal.made("dataset", DatasetFacts)
     overrides = [
         f"dataset.root_dir={view.root}",
@@ -87,7 +94,7 @@ _NEUTRAL = {
 
 def module_gates(session: PortSession, context: ClassificationContext) -> Iterator[GateResult]:
     """Look at the Lightning module's optimizer, and at what a GPU machine's Trainer would get."""
-    view = _view(session)
+    view = view_of(session)
     request = ModuleRequest(
         name=context.name,
         prefix=context.prefix,
@@ -95,7 +102,7 @@ def module_gates(session: PortSession, context: ClassificationContext) -> Iterat
         reference=session.reference.package,
         hooks=session.reference.hooks,
         spec=str(session.worktree / SPEC.format(name=context.name)),
-        overrides=_overrides(
+        overrides=small_run(
             session, context, view, f"results_dir={session.workspace.state / 'work' / 'module'}"
         ),
     )
@@ -176,10 +183,10 @@ def script_gates(
 ) -> Iterator[GateResult]:
     """Run the four scripts on the CPU, then inference once more with the converted checkpoint."""
     results = session.workspace.results / "gates"
-    view = _view(session)
+    view = view_of(session)
     labels = session.workspace.state / "labels"
     write_classes(labels, folder_names(session.inspection.labels))
-    start = _overrides(
+    start = small_run(
         session, context, view, f"model.backbone.pretrained_backbone_path={conversion.checkpoint}"
     )
     converted = (
@@ -237,26 +244,44 @@ _NEEDED = {
 }
 
 
+def script_problem(step: ScriptOutcome, name: str) -> str:
+    """Return what is wrong with a script's run; empty where nothing is.
+
+    Args:
+        step: how it ended.
+        name: of the network; names its files.
+    """
+    if not step.ok:
+        last = step.error.strip().splitlines()[-1] if step.error.strip() else "no reason given"
+        return f"the {step.mode} script failed: {last}"
+    missing = [item for item in _needed(step.mode, name) if not step.files.get(item)]
+    if missing:
+        return f"the {step.mode} script left no {', '.join(missing)}"
+    broken = [key for key, value in step.kpi.items() if isinstance(value, str)]
+    if broken:
+        return f"{', '.join(broken)} is no number"
+    finished = f"{step.mode.capitalize()} finished successfully."
+    if step.message != finished:
+        return f"status.json ends with {step.message!r}, not {finished!r}"
+    if step.mode == "train" and not step.logs:
+        return "the train script wrote no TensorBoard events"
+    return ""
+
+
+def _needed(mode: str, name: str) -> list[str]:
+    return [item.format(name=name) for item in _NEEDED[mode]]
+
+
 def _script_gate(
     step: ScriptOutcome, context: ClassificationContext, results: Path, core: dict[str, str]
 ) -> GateResult:
     gate = f"run-{step.mode}"
-    if not step.ok:
-        last = step.error.strip().splitlines()[-1] if step.error.strip() else "no reason given"
-        return failed(gate, f"the {step.mode} script failed: {last}", text=step.error, traceback=step.error)
-    needed = [name.format(name=context.name) for name in _NEEDED[step.mode]]
-    missing = [name for name in needed if not step.files.get(name)]
-    if missing:
-        return failed(gate, f"the {step.mode} script left no {', '.join(missing)}", files=step.files)
-    broken = [key for key, value in step.kpi.items() if isinstance(value, str)]
-    if broken:
-        text = "\n".join(f"{key} (a loss): {step.kpi[key]}" for key in broken)
-        return failed(gate, f"{', '.join(broken)} is no number", text=f"loss {text} nan", kpi=step.kpi)
-    finished = f"{step.mode.capitalize()} finished successfully."
-    if step.message != finished:
-        return failed(gate, f"status.json ends with {step.message!r}, not {finished!r}")
-    if step.mode == "train" and not step.logs:
-        return failed(gate, "the train script wrote no TensorBoard events")
+    problem = script_problem(step, context.name)
+    if problem:
+        broken = [f"{key} (a loss): {value}" for key, value in step.kpi.items() if isinstance(value, str)]
+        text = step.error or (f"loss {' '.join(broken)} nan" if broken else "")
+        return failed(gate, problem, text=text, traceback=step.error, kpi=step.kpi, files=step.files)
+    needed = _needed(step.mode, context.name)
     kpi = ", ".join(f"{key} {value:.4g}" for key, value in step.kpi.items() if isinstance(value, int | float))
     return passed(
         gate,
@@ -306,7 +331,7 @@ def _predictions_gate(
 
 def entrypoint_gate(session: PortSession, context: ClassificationContext) -> GateResult:
     """Run evaluate once more through the console command's own function, launcher included."""
-    view = _view(session)
+    view = view_of(session)
     if " " in str(session.workspace.root):
         return blocked(
             "entrypoint",
@@ -323,7 +348,7 @@ def entrypoint_gate(session: PortSession, context: ClassificationContext) -> Gat
         "evaluate",
         "-e",
         str(session.worktree / SPEC.format(name=context.name)),
-        *_overrides(session, context, view),
+        *small_run(session, context, view),
         f"results_dir={results}",
         f"evaluate.checkpoint={checkpoint}",
     ]

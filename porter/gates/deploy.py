@@ -1,0 +1,202 @@
+"""Gates of phase 4 about the deploy package itself: imports, specs, preprocessing, the exported graph."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from porter.gates.engines import MODES, schema_of, specs_of
+from porter.gates.results import failed, passed
+from porter.generate.context import ClassificationContext
+from porter.generate.fileplan import SPEC
+from porter.records.engines import (
+    LoaderAnswer,
+    LoaderRequest,
+    PackageFacts,
+    PackageRequest,
+    SpecFacts,
+)
+from porter.records.gates import GateResult
+from porter.records.plan import FilePlan
+from porter.records.weights import PreprocessAnswer
+from porter.session import PortSession
+
+FORBIDDEN = (
+    "nvidia_tao_core.config",
+    "nvidia_tao_pytorch",
+    "pytorch_lightning",
+    "timm",
+    "torch",
+    "transformers",
+)
+"""What the deploy package may not import: its image has none of it."""
+
+_ROOT = "/porter/results"
+_DATA = "/porter/data"
+_TOLERANCE = 1e-6
+
+
+def package_gates(session: PortSession, plan: FilePlan) -> Iterator[GateResult]:
+    """Import every generated module where it will run, and resolve its specs."""
+    name = session.options.name
+    request = PackageRequest(
+        modules=tuple(_modules(plan)),
+        forbidden=tuple(item for item in FORBIDDEN if "." not in item),
+        schema=schema_of(name),
+        specs=specs_of(session),
+        given=(f"results_dir={_ROOT}", f"dataset.root_dir={_DATA}"),
+        asked=tuple(_chain(name)),
+    )
+    facts = session.prove(
+        "deploy-package",
+        {"request": request},
+        PackageFacts,
+        lambda: session.probe(
+            "deploy_package", request, PackageFacts, packages=[session.deploy_worktree], runtime="tao-deploy"
+        ),
+        repos=("tao-deploy",),
+    )
+    yield _import_gate(plan, facts)
+    yield _spec_gate(session, name, facts.specs)
+
+
+def _modules(plan: FilePlan) -> Iterator[str]:
+    for file in plan.files:
+        path = PurePosixPath(file.path)
+        if path.suffix == ".py" and path.parts[0] == "nvidia_tao_deploy":
+            parts = path.with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _import_gate(plan: FilePlan, facts: PackageFacts) -> GateResult:
+    unwelcome = [f"{path} imports {name}" for path, name in _imports(plan)]
+    if facts.errors:
+        module, error = next(iter(facts.errors.items()))
+        last = error.strip().splitlines()[-1]
+        return failed("deploy-imports", f"{module} does not import: {last}", text=error, traceback=error)
+    if unwelcome or facts.loaded:
+        reasons = unwelcome or [f"importing it brings in {', '.join(facts.loaded)}"]
+        return failed("deploy-imports", "; ".join(reasons[:3]), fix="deploy code is NumPy-only")
+    return passed(
+        "deploy-imports",
+        f"{len(facts.imported)} modules import; none of {', '.join(FORBIDDEN)} in them",
+        modules=sorted(facts.imported),
+    )
+
+
+def _imports(plan: FilePlan) -> Iterator[tuple[str, str]]:
+    """Yield path and name of every import that the deploy package may not have, also inside functions."""
+    for file in plan.files:
+        if not file.path.startswith("nvidia_tao_deploy/") or not file.path.endswith(".py"):
+            continue
+        for node in ast.walk(ast.parse(file.content)):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            for name in names:
+                if any(name == item or name.startswith(f"{item}.") for item in FORBIDDEN):
+                    yield file.path, name
+
+
+def _chain(name: str) -> dict[str, str]:
+    """Return what the paths of one run must come to, whichever script resolves them."""
+    engine = f"{_ROOT}/trt/{name}.engine"
+    return {
+        "export.onnx_file": f"{_ROOT}/export/{name}.onnx",
+        "gen_trt_engine.onnx_file": f"{_ROOT}/export/{name}.onnx",
+        "gen_trt_engine.trt_engine": engine,
+        "inference.trt_engine": engine,
+        "evaluate.trt_engine": engine,
+        "dataset.val_dataset.images_dir": f"{_DATA}/val",
+        "dataset.test_dataset.images_dir": f"{_DATA}/test",
+    }
+
+
+_NEEDED = {
+    "gen_trt_engine": ("gen_trt_engine.onnx_file", "gen_trt_engine.trt_engine"),
+    "inference": ("inference.trt_engine", "dataset.test_dataset.images_dir"),
+    "evaluate": ("evaluate.trt_engine", "dataset.val_dataset.images_dir"),
+}
+
+
+def _spec_gate(session: PortSession, name: str, specs: dict[str, SpecFacts]) -> GateResult:
+    problems = []
+    allowed = {"results_dir", "dataset.root_dir"}
+    for mode in MODES:
+        facts = specs.get(mode)
+        if facts is None or facts.error:
+            problems.append(f"{mode}.yaml: {facts.error if facts else 'its schema does not import'}")
+            continue
+        open_keys = sorted(set(facts.missing) - allowed)
+        if open_keys:
+            problems.append(f"{mode}.yaml leaves {', '.join(open_keys)} to the user")
+        wanted = _chain(name)
+        problems += [
+            f"{mode}.yaml: {key} is {facts.resolved.get(key)}, the chain has {wanted[key]}"
+            for key in _NEEDED[mode]
+            if facts.resolved.get(key) != wanted[key]
+        ]
+    train = (session.worktree / SPEC.format(name=name)).read_text(encoding="utf-8")
+    if problems:
+        return failed("deploy-specs", "; ".join(problems[:3]), problems=problems)
+    return passed(
+        "deploy-specs",
+        "three specs fit the schema; with results_dir and dataset.root_dir alone they take up where "
+        f"export leaves off: export/{name}.onnx, trt/{name}.engine",
+        resolved={mode: specs[mode].resolved for mode in MODES},
+        lines_of_train_spec=len(train.splitlines()),
+    )
+
+
+def preprocessing_gate(session: PortSession, context: ClassificationContext) -> GateResult:
+    """Send the images that the trainer's datasets read through the deploy loader."""
+    name = context.name
+    work = session.workspace.state / "work" / "preprocessing"
+    trainer = session.journal.made("preprocessing", PreprocessAnswer)
+    tensors = {f"{check.dataset}/{Path(check.placed).name}": check.candidate for check in trainer.checks}
+    pictures = session.workspace.state / "evidence" / "preprocessing"
+    request = LoaderRequest(
+        loader=f"nvidia_tao_deploy.cv.{name}.dataloader:{context.prefix}Loader",
+        shape=(3, context.img_size, context.img_size),
+        spec=specs_of(session)["evaluate"],
+        schema=schema_of(name),
+        root=str(work / "preprocess"),
+        tensors=tensors,
+        pictures=str(pictures),
+        tolerance=_TOLERANCE,
+    )
+    answer = session.prove(
+        "deploy-preprocessing",
+        {"request": request, "trainer": trainer},
+        LoaderAnswer,
+        lambda: session.probe(
+            "deploy_preprocess",
+            request,
+            LoaderAnswer,
+            read=[work],
+            write=[pictures],
+            packages=[session.deploy_worktree],
+            runtime="tao-deploy",
+        ),
+        repos=("tao-deploy",),
+    )
+    gate = "deploy-preprocessing"
+    worst = max((check.max_abs for check in answer.checks), default=float("inf"))
+    evidence = {
+        "checks": {f"{check.image} ({check.split})": check.max_abs for check in answer.checks},
+        "batches": answer.batches,
+        "tolerance": _TOLERANCE,
+    }
+    if answer.problems or len(answer.checks) < len(tensors) or not worst <= _TOLERANCE:
+        reasons = answer.problems or (
+            f"largest difference {worst:.1e} over {len(answer.checks)} of {len(tensors)} tensors",
+        )
+        return failed(gate, "; ".join(reasons), **evidence)
+    said = f"largest difference {worst:.1e}" if worst else "bit-equal"
+    batches = "; ".join(
+        f"{split} in batches of {', '.join(map(str, rows))}" for split, rows in answer.batches.items()
+    )
+    return passed(gate, f"{len(answer.checks)} tensors {said}; {batches}", **evidence)

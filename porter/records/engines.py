@@ -1,0 +1,162 @@
+"""Requests and answers of the probes that run the deploy package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from porter.records.base import Record
+
+
+class PackageRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/deploy_package.py``.
+
+    Attributes:
+        modules: import paths to import, one after the other.
+        forbidden: top-level packages that none of them may bring in.
+        schema: ``module:class`` of the experiment schema.
+        specs: path of each spec, by its name.
+        given: what a user sets, as a dotlist.
+        asked: keys whose resolved values are wanted; those that a spec's schema lacks are left out.
+    """
+
+    modules: tuple[str, ...]
+    forbidden: tuple[str, ...]
+    schema: str
+    specs: dict[str, str]
+    given: tuple[str, ...]
+    asked: tuple[str, ...]
+
+
+class SpecFacts(Record, frozen=True, kw_only=True):
+    """One spec: mandatory keys that it leaves to the user, and resolved values by key."""
+
+    missing: tuple[str, ...]
+    resolved: dict[str, Any]
+    error: str = ""
+
+
+class PackageFacts(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/deploy_package.py``.
+
+    Attributes:
+        imported: file by module.
+        errors: traceback by module that does not import.
+        loaded: forbidden packages that were brought in.
+        specs: facts by spec.
+    """
+
+    imported: dict[str, str]
+    errors: dict[str, str]
+    loaded: tuple[str, ...]
+    specs: dict[str, SpecFacts]
+
+
+class LoaderRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/deploy_preprocess.py``.
+
+    Attributes:
+        loader: ``module:class`` of the generated loader.
+        arguments: keyword arguments that the scripts give it beside folder, classes and batch size.
+        shape: channels, height, width.
+        root: folder with ``val`` and ``test`` that the trainer's datasets read, and ``classes.txt``.
+        tensors: path of the trainer's tensor (.npy), by ``<split>/<file name>``; split val or predict.
+        pictures: folder for the review's pictures.
+        tolerance: largest difference allowed.
+    """
+
+    loader: str
+    shape: tuple[int, int, int]
+    spec: str
+    schema: str
+    root: str
+    tensors: dict[str, str]
+    pictures: str
+    tolerance: float
+
+
+class LoaderCheck(Record, frozen=True, kw_only=True):
+    """One image: the largest difference between the loader's tensor and the trainer's."""
+
+    image: str
+    split: str
+    max_abs: float
+
+
+class LoaderAnswer(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/deploy_preprocess.py``.
+
+    Attributes:
+        batches: rows of each batch by split; together they are all images.
+    """
+
+    checks: tuple[LoaderCheck, ...]
+    batches: dict[str, tuple[int, ...]]
+    problems: tuple[str, ...] = ()
+
+
+class DeployStep(Record, frozen=True, kw_only=True):
+    """One script to run.
+
+    Attributes:
+        label: unique in the request.
+        mode: ``gen_trt_engine``, ``inference`` or ``evaluate``.
+        overrides: dotlist over the spec of that mode.
+        refused: text that the error must hold, where the script has to refuse.
+    """
+
+    label: str
+    mode: str
+    results_dir: str
+    overrides: tuple[str, ...]
+    refused: str = ""
+
+
+class DeployRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/run_deploy.py``.
+
+    Attributes:
+        package: import path of the deploy package.
+        prefix: class prefix.
+        schema: ``module:class`` of the experiment schema.
+        specs: path by mode.
+        onnx: the exported graph; a copy with Q/DQ nodes around its input is written to *quantised*.
+    """
+
+    package: str
+    prefix: str
+    schema: str
+    specs: dict[str, str]
+    onnx: str
+    quantised: str
+    steps: tuple[DeployStep, ...]
+
+
+class DeployOutcome(Record, frozen=True, kw_only=True):
+    """How one script ended.
+
+    Attributes:
+        error: traceback; empty where it ran.
+        seconds: wall time without imports.
+        status, message: last line of status.json.
+        files: size in bytes by path below the step's results folder.
+        inputs: digest of every image tensor that reached the engine or the calibrator, in order.
+        engine: what the rehearsal's engine file records (profile, flags, calibration); empty for a real one.
+    """
+
+    label: str
+    mode: str
+    ok: bool
+    error: str
+    seconds: float
+    status: str
+    message: str
+    files: dict[str, int]
+    inputs: tuple[str, ...] = ()
+    engine: dict[str, Any] = {}
+
+
+class DeployAnswer(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/run_deploy.py``; *runtime* names the TensorRT that was imported."""
+
+    steps: tuple[DeployOutcome, ...]
+    runtime: str

@@ -18,6 +18,9 @@ from tests.repositories import GIT_IDENTITY
 REAL_CACHE = Path(os.environ.get("PORTER_CACHE") or Path.home() / ".cache" / "porter")
 """The cache of the person who runs the tests; only fixtures that say so look into it."""
 
+PIP_SETTINGS = Path.home() / ".config" / "pip" / "pip.conf"
+"""How the person who runs the tests reaches the package index."""
+
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN")
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 

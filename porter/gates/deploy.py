@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from porter.gates.engines import MODES, schema_of, specs_of
 from porter.gates.results import failed, passed
@@ -156,7 +157,7 @@ def preprocessing_gate(session: PortSession, context: ClassificationContext) -> 
     name = context.name
     work = session.workspace.state / "work" / "preprocessing"
     trainer = session.journal.made("preprocessing", PreprocessAnswer)
-    tensors = {f"{check.dataset}/{Path(check.placed).name}": check.candidate for check in trainer.checks}
+    tensors = {Path(check.candidate).name: check.candidate for check in trainer.checks}
     pictures = session.workspace.state / "evidence" / "preprocessing"
     request = LoaderRequest(
         loader=f"nvidia_tao_deploy.cv.{name}.dataloader:{context.prefix}Loader",
@@ -185,7 +186,7 @@ def preprocessing_gate(session: PortSession, context: ClassificationContext) -> 
     )
     gate = "deploy-preprocessing"
     worst = max((check.max_abs for check in answer.checks), default=float("inf"))
-    evidence = {
+    evidence: dict[str, Any] = {
         "checks": {f"{check.image} ({check.split})": check.max_abs for check in answer.checks},
         "batches": answer.batches,
         "tolerance": _TOLERANCE,

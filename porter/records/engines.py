@@ -56,10 +56,10 @@ class LoaderRequest(Record, frozen=True, kw_only=True):
 
     Attributes:
         loader: ``module:class`` of the generated loader.
-        arguments: keyword arguments that the scripts give it beside folder, classes and batch size.
         shape: channels, height, width.
+        spec, schema: what the scripts would read their settings from.
         root: folder with ``val`` and ``test`` that the trainer's datasets read, and ``classes.txt``.
-        tensors: path of the trainer's tensor (.npy), by ``<split>/<file name>``; split val or predict.
+        tensors: path of the trainer's tensor by its name, ``<image>.<val or predict>.tao.npy``.
         pictures: folder for the review's pictures.
         tolerance: largest difference allowed.
     """

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from porter.demo import PROCESSOR, make_model
+from porter.embedded.materialise import PACKAGES, materialise_package
 from porter.records.sandbox import Environment
-from tests.conftest import REAL_CACHE
-from tests.e2e.clones import CONFIG, add_mini_backbone, kit_clone
+from tests.conftest import PIP_SETTINGS, REAL_CACHE
+from tests.e2e.clones import CONFIG, add_mini_backbone, kit_clone, private_clone
 
 LABELS = ("zebra", "ant", 'a "quoted" \\ label', "bee")
 """Not in alphabetical order, and with a label that code and paths must survive."""
@@ -60,6 +61,17 @@ def mini_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def deploy_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the released tao-deploy, as the package index has it."""
+    package = next(package for package in PACKAGES if package.repo == "tao-deploy")
+    with pytest.MonkeyPatch.context() as patch:
+        if PIP_SETTINGS.exists():
+            patch.setenv("PIP_CONFIG_FILE", str(PIP_SETTINGS))
+        released = materialise_package(package, REAL_CACHE)
+    return private_clone(released, tmp_path_factory.mktemp("deploy") / "clone")
+
+
+@pytest.fixture(scope="session")
 def mini_model(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small ViT with perturbed random weights, four labels and a 32-pixel processor."""
     folder = tmp_path_factory.mktemp("model") / "org-mini-vit"
@@ -92,11 +104,16 @@ def run_porter(
 
 @pytest.fixture(scope="session")
 def ported(
-    e2e_cache: Path, mini_kit: Path, mini_model: Path, tmp_path_factory: pytest.TempPathFactory
+    e2e_cache: Path,
+    mini_kit: Path,
+    deploy_clone: Path,
+    mini_model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Done]:
     """The workspace of a finished port on the kit, and how the command ended."""
     workspace = tmp_path_factory.mktemp("ported") / "port"
-    return workspace, port_mini(e2e_cache, mini_model, mini_kit, workspace)
+    deploy = ("--tao-deploy", str(deploy_clone))
+    return workspace, port_mini(e2e_cache, mini_model, mini_kit, workspace, *deploy)
 
 
 def port_mini(cache: Path, model: Path, clone: Path, workspace: Path, *more: str) -> Done:

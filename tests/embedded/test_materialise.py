@@ -25,11 +25,9 @@ from porter.embedded.materialise import (
 from porter.errors import WorkspaceError
 from porter.reference.names import console_scripts
 from porter.reference.release import read_release
+from tests.conftest import PIP_SETTINGS
 from tests.embedded.conftest import KIT
 from tests.repositories import git, write
-
-PIP_SETTINGS = Path.home() / ".config" / "pip" / "pip.conf"
-"""How the person who runs the tests reaches the package index."""
 
 MAKE = """
 import sys

@@ -30,6 +30,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     fields = dict(_fields(experiment(), f"{package}.", generated))
     return {
         "fields": fields,
+        "lineage": list(_lineage(experiment, f"{package}.", generated)),
         "specs": {
             name: _spec(path, experiment, fields, request["values"])
             for name, path in request["specs"].items()

@@ -80,11 +80,13 @@ class SchemaFacts(Record, frozen=True, kw_only=True):
 
     Attributes:
         fields: every field of ``ExperimentConfig``, nested ones by dotted path.
+        lineage: of ``ExperimentConfig`` itself, as of a section.
         mapping: ``map_params`` of ``model_params_mapping``; None where the module is not there.
         classes: what the reader made of the class file, in order; None where none was asked for.
     """
 
     fields: dict[str, SchemaEntry]
+    lineage: tuple[str, ...] = ()
     specs: dict[str, SpecFacts]
     mapping: dict[str, Any] | None = None
     onnx: OnnxFacts | None = None
@@ -105,9 +107,11 @@ class ConsistencyFacts(Record, frozen=True, kw_only=True):
     Attributes:
         name: network name.
         config_root: import path above the schema package, by repository.
-        repos: repositories that the port has; items that need tao-deploy are blocked without it.
+        repos: repositories that the port has.
+        why_no_deploy: what an item says whose half in tao-deploy cannot be looked at.
         files: text of every generated file, by repository and path; those of a package that was
             deleted are absent.
+        above: ``__init__.py`` files that are there above the generated packages.
         schemas: the imported side, by repository.
         exporter: source of the reference's ONNX exporter.
         head: shape of the built model's head weight.
@@ -118,7 +122,9 @@ class ConsistencyFacts(Record, frozen=True, kw_only=True):
     name: str
     config_root: dict[Repo, str]
     repos: tuple[Repo, ...]
+    why_no_deploy: str = ""
     files: dict[Repo, dict[str, str]]
+    above: dict[Repo, tuple[str, ...]] = {}
     schemas: dict[Repo, SchemaFacts]
     exporter: str = ""
     head: tuple[int, ...] = ()

@@ -1,0 +1,169 @@
+"""Collects what the checklist is decided on: files as they lie there, imported facts, earlier proofs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from porter.dataset import folder_names
+from porter.gates.consistency.classes import READER, UNSORTED
+from porter.gates.consistency.verdict import PACKAGE
+from porter.records.base import Record
+from porter.records.consistency import ClassOrder, ConsistencyFacts, SchemaFacts, SchemaFactsRequest
+from porter.records.inspection import DatasetFacts
+from porter.records.reference import Repo
+from porter.records.weights import TargetModule
+
+if TYPE_CHECKING:
+    from porter.session import PortSession
+
+_TESTS: dict[Repo, str] = {"tao-pytorch": "tests/cv_unit_test", "tao-deploy": "tests"}
+_SUFFIXES = (".py", ".yaml")
+_AFTER_CLASSES = ("gt_label", "pred_score", "pred_label")
+
+RESULTS_DIR = "/porter/results"
+DATA = "/porter/data"
+
+
+class Package(Record, frozen=True, kw_only=True):
+    """The generated part of a worktree: text by path, and the ``__init__.py`` files above it."""
+
+    files: dict[str, str]
+    above: tuple[str, ...]
+
+
+def read_package(worktree: Path, repo: Repo, name: str) -> Package:
+    """Read what is there of a port in *worktree*: network, schema, tests; nothing is imported."""
+    root = PACKAGE[repo]
+    folders = [f"{root}/cv/{name}", f"{root}/config/{name}", f"{_TESTS[repo]}/{name}"]
+    files = {
+        path.relative_to(worktree).as_posix(): path.read_text(encoding="utf-8", errors="replace")
+        for folder in folders
+        for path in sorted((worktree / folder).rglob("*"))
+        if path.suffix in _SUFFIXES and "__pycache__" not in path.parts and path.is_file()
+    }
+    above = (f"{folder}/__init__.py" for folder in (root, f"{root}/cv", f"{root}/config"))
+    return Package(files=files, above=tuple(path for path in above if (worktree / path).is_file()))
+
+
+def gather(session: PortSession) -> ConsistencyFacts:
+    """Return the facts of a port; runs one probe in each repository's environment."""
+    name = session.options.name
+    packages = {
+        repo: read_package(session.workspace.clone_path(repo), repo, name) for repo in _repos(session)
+    }
+    exporter = session.reference.symbols["onnx_exporter"].partition(":")[0].replace(".", "/") + ".py"
+    return ConsistencyFacts(
+        name=name,
+        config_root=_config_roots(session),
+        repos=tuple(packages),
+        why_no_deploy="" if session.has_deploy else session.why_no_deploy,
+        files={repo: package.files for repo, package in packages.items()},
+        above={repo: package.above for repo, package in packages.items()},
+        schemas={repo: _import(session, repo, package.files) for repo, package in packages.items()},
+        exporter=(session.worktree / exporter).read_text(encoding="utf-8"),
+        head=_head(session),
+        settings=tuple(session.options.settings),
+        orders=tuple(_orders(session)),
+    )
+
+
+def _repos(session: PortSession) -> tuple[Repo, ...]:
+    return tuple(repo for repo in PACKAGE if repo in session.repos)
+
+
+def _config_roots(session: PortSession) -> dict[Repo, str]:
+    """Return where the schema packages lie: in tao-core for both, or in either repository."""
+    trained = session.reference.config_package.rpartition(".")[0]
+    inside = trained.startswith(PACKAGE["tao-pytorch"])
+    return {
+        "tao-pytorch": trained,
+        "tao-deploy": f"{PACKAGE['tao-deploy']}.config" if inside else trained,
+    }
+
+
+def _import(session: PortSession, repo: Repo, files: Mapping[str, str]) -> SchemaFacts:
+    """Run the probe on one repository."""
+    name, worktree = session.options.name, session.workspace.clone_path(repo)
+    onnx = session.workspace.results / "gates" / "export" / f"{name}.onnx"
+    deploys = repo == "tao-deploy"
+    folder = session.workspace.state / "work" / "consistency"
+    folder.mkdir(parents=True, exist_ok=True)
+    unsorted = folder / "classes.txt"
+    unsorted.write_text("".join(f"{label}\n" for label in UNSORTED), encoding="utf-8")
+    shown = [] if deploys or not onnx.is_file() else [onnx]
+    request = SchemaFactsRequest(
+        name=name,
+        config_root=_config_roots(session)[repo],
+        specs={path: str(worktree / path) for path in files if _is_spec(path, repo, name)},
+        values={"results_dir": RESULTS_DIR, "dataset.root_dir": DATA},
+        onnx=str(shown[0]) if shown else "",
+        reader=READER.format(name=name) if deploys else "",
+        classes_file=str(unsorted) if deploys else "",
+    )
+    return session.prove(
+        f"schema-facts-{repo}",
+        {"request": request, "onnx": [session.fingerprint(path) for path in shown]},
+        SchemaFacts,
+        lambda: session.probe(
+            "schema_facts",
+            request,
+            SchemaFacts,
+            read=[folder, *(path.parent for path in shown)],
+            packages=[worktree],
+            runtime=repo,
+        ),
+        repos=(repo,),
+    )
+
+
+def _is_spec(path: str, repo: Repo, name: str) -> bool:
+    return path.endswith(".yaml") and path.startswith(f"{PACKAGE[repo]}/cv/{name}/")
+
+
+def _head(session: PortSession) -> tuple[int, ...]:
+    """Return the shape of the head that phase 3 built last."""
+    for step in ("target-edited", "target"):
+        try:
+            built = session.journal.made(step, TargetModule)
+        except LookupError:
+            continue
+        return next((tensor.shape for tensor in built.tensors if tensor.name == "head.weight"), ())
+    return ()
+
+
+def _orders(session: PortSession) -> Iterator[ClassOrder]:
+    """Yield every order of classes that the port has written, and what it has to be."""
+    labels = folder_names(session.inspection.labels)
+    dataset = session.journal.made("dataset", DatasetFacts).classes
+    results = session.workspace.results
+    yield ClassOrder(
+        where="results/checkpoint/classes.txt",
+        found=read_classes(results / "checkpoint" / "classes.txt"),
+        expected=labels,
+    )
+    for folder in ("gates", "deploy"):
+        for table in sorted((results / folder).rglob("result.csv")):
+            where = table.relative_to(session.workspace.root).as_posix()
+            own = labels if where.startswith("results/gates/converted/") else dataset
+            yield ClassOrder(where=where, found=read_heading(table), expected=own)
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Return the lines of a class file; none where there is no file."""
+    try:
+        return tuple(path.read_text(encoding="utf-8").splitlines())
+    except OSError:
+        return ()
+
+
+def read_heading(path: Path) -> tuple[str, ...]:
+    """Return the columns of a result.csv that are classes."""
+    with path.open(newline="", encoding="utf-8") as file:
+        heading = next(csv.reader(file), [])
+    for column in _AFTER_CLASSES:
+        if heading and heading[-1] == column:
+            heading = heading[:-1]
+    return tuple(heading[1:])

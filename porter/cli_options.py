@@ -68,9 +68,15 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         text="Blocked or rehearsed gates count as failure.",
     ),
     "json": _option(bool, False, "--json", text="Print one JSON document."),
+    "check": _option(bool, False, "--check", text="Fail when anything is unproven, and name it."),
+    "output": _option(
+        str, "", "--output", text="Where the page goes. [WORKSPACE/results/review.html]", metavar="FILE"
+    ),
 }
 
-PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name not in {"folder", "gate"})
+_OTHERS = {"folder", "gate", "check", "output"}
+
+PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name not in _OTHERS)
 
 
 def with_options(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None]]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import get_args
 
 from porter import cache
+from porter.atomic import write_atomic
 from porter.cli_options import Given
 from porter.engine import Event
-from porter.errors import IncompleteError, PorterError, UsageError
+from porter.errors import IncompleteError, PorterError, UsageError, WorkspaceError
 from porter.records.base import Task, digest
 from porter.records.journal import PhaseRecord
 from porter.records.options import PortOptions
@@ -88,6 +89,41 @@ def gate(given: Given) -> None:
             _walk_phases(session, chosen.phase, on_event)
         finally:
             terminal.show_gates(results, as_json=given.json)
+
+
+def review(given: Given) -> None:
+    """Write the page of a port and say what is unproven; runs nothing."""
+    from porter.phases.table import PHASES
+    from porter.report import summary, terminal
+    from porter.report.page import render
+    from porter.report.review import PhaseNow, build_review
+    from porter.report.unproven import refusal
+
+    workspace = Workspace.open(given.folder)
+    session = PortSession(workspace, Ui(quiet=True))
+    now = [
+        PhaseNow(phase.number, phase.title, session.changed(phase.number, phase.needs)) for phase in PHASES
+    ]
+    found = build_review(workspace, now)
+    page = None
+    if given.output or not given.json:
+        page = Path(given.output).expanduser() if given.output else workspace.results / "review.html"
+        _write(page, render(found))
+    if given.json:
+        terminal.emit(found)
+    else:
+        summary.show(found, page)
+    if given.check and (error := refusal(found)):
+        raise error
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise WorkspaceError(
+            f"{path} cannot be written", why=str(error), next_step="choose another file: --output FILE"
+        ) from error
 
 
 def inspect(given: Given) -> None:

@@ -92,6 +92,6 @@ class DataError(PorterError):
 
 
 class IncompleteError(PorterError):
-    """``--strict``: every gate that ran passed, but some were blocked or only rehearsed."""
+    """``--strict``, ``--check``: no gate failed, but not everything is proven."""
 
     exit_code = 10

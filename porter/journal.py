@@ -144,6 +144,11 @@ class Journal:
         open_gates = [f"gate {gate.gate} {_WAS[gate.state]}" for gate in record.gates if gate.state in _WAS]
         return self._outdated(record, self._phase_inputs(inputs, needs)) or "; ".join(open_gates) or None
 
+    def outdated(self, number: int, inputs: Mapping[str, Any], needs: Sequence[str]) -> str:
+        """Say why a phase's record is not of what is there now; empty where it is, or there is none."""
+        record = self.phase(number)
+        return self._outdated(record, self._phase_inputs(inputs, needs)) if record else ""
+
     def close(
         self,
         number: int,

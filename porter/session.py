@@ -82,6 +82,13 @@ class PortSession:
             return {"settings": options.settings, "templates": templates_digest(), "worktrees": worktrees}
         return {}
 
+    def changed(self, number: int, needs: Sequence[str]) -> str:
+        """Say why a phase's record is not of what is there now; empty where it is, or there is none."""
+        try:
+            return self.journal.outdated(number, self.inputs(number), needs)
+        except PorterError as error:
+            return f"{error.what}: {error.why}" if self.journal.phase(number) else ""
+
     def with_command(self, gate: GateResult) -> GateResult:
         """Return the gate with what repeats the sandboxed run that it rests on, where one just ran."""
         import msgspec

@@ -68,7 +68,7 @@ def test_pictures_show_both_sides_and_where_they_differ(bench: Bench) -> None:
     assert len({image for image, _ in found}) == 4
     for (_, what), each in found.items():
         with Image.open(pictures / each.file) as image:
-            assert image.size == each.shape[:0:-1] if what != "source" else max(image.size) <= 512
+            assert image.size == each.shape[:0:-1] if what != "source" else max(image.size) <= 320
     first = "rgb-300x200.png"
     equal = found[first, "trainer-difference"]
     assert (equal.max_abs, equal.different) == (0, 0)

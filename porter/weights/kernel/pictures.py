@@ -17,7 +17,7 @@ INDEX = "index.json"
 WORST = sys.float_info.max
 """Stands for a difference that is no number (JSON has no infinity)."""
 
-_SOURCE_EDGE = 512
+_SOURCE_EDGE = 320
 
 Side = Literal["huggingface", "trainer", "deploy"]
 
@@ -38,7 +38,7 @@ class Album:
         folder.mkdir(parents=True, exist_ok=True)
 
     def source(self, image: str, picture: Any) -> None:
-        """Keep the image file itself, a ``PIL.Image``, as RGB and no larger than 512 pixels a side."""
+        """Keep the image file itself, a ``PIL.Image``, as RGB and no larger than 320 pixels a side."""
         small = picture.convert("RGB")
         small.thumbnail((_SOURCE_EDGE, _SOURCE_EDGE))
         self._keep(image, "source", small, (3, picture.height, picture.width))

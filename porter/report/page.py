@@ -1,0 +1,190 @@
+"""Writes a review as one HTML page that needs nothing beside itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from porter.records.base import to_json
+from porter.records.reference import Strategy
+from porter.records.review import PreprocessingPicture, Review, ReviewFile, ReviewImage
+from porter.report.plot import WORST, axis_of, plot_of, shown
+from porter.report.proofs import read_bounded
+from porter.ui import MARKS
+
+_FOLDER = Path(__file__).with_name("page")
+_PICTURE_BYTES = 2_000_000
+_PICTURES = 40
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+# What a browser would act on or not show at all; line breaks and tabs stay.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+SECTIONS: tuple[tuple[str, str], ...] = (
+    ("unproven", "Not proven"),
+    ("findings", "Findings"),
+    ("reference", "Reference"),
+    ("strategy", "Strategy"),
+    ("files", "Files"),
+    ("ledger", "Tensor ledger"),
+    ("parity", "Parity"),
+    ("preprocessing", "Preprocessing"),
+    ("gates", "Gates"),
+    ("runs", "Commands and logs"),
+    ("versions", "Versions and pins"),
+)
+
+
+@dataclass(frozen=True)
+class DiffLine:
+    """A line of a diff: ``add``, ``del``, ``hunk``, ``note`` or ``same``; the first character is in it."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its bytes as a data URI; empty where it cannot be shown."""
+
+    picture: PreprocessingPicture
+    uri: str
+
+
+def render(review: Review) -> bytes:
+    """Return the page of a review, UTF-8."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        anchor=anchor, breakable=_breakable, number=_number, size=_size, json=_json, shown=shown
+    )
+    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
+    axis = axis_of(review.hops)
+    page = environment.get_template("page.html.jinja").render(
+        review=review,
+        sections=SECTIONS,
+        marks={**MARKS, "not run": "\N{EN DASH}", "changed": "\N{NOT EQUAL TO}"},
+        bars=_bars(review.counts),
+        strategies=get_args(Strategy),
+        diff_lines=diff_lines,
+        axis=axis,
+        plots=[plot_of(hop, axis) for hop in review.hops],
+        images=_images(review),
+        worst=WORST,
+        style=_verbatim(style),
+        script=_verbatim(script),
+        style_digest=_digest(style),
+        script_digest=_digest(script),
+    )
+    return page.encode("utf-8")
+
+
+def visible(value: Any) -> Any:
+    """Return text with its invisible characters spelled out; anything else as it is.
+
+    A label may hold a character that reorders the line or hides a part of it.
+    """
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return _INVISIBLE.sub(
+        lambda match: f"\N{LEFT WHITE CORNER BRACKET}U+{ord(match[0]):04X}\N{RIGHT WHITE CORNER BRACKET}",
+        value,
+    )
+
+
+def anchor(text: str) -> str:
+    """Return text as a part of an id."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)
+
+
+def diff_lines(file: ReviewFile) -> list[DiffLine]:
+    """Return a file's diff by lines, without git's header."""
+    lines = file.diff.splitlines()
+    start = next((number for number, line in enumerate(lines) if line.startswith(("@@", "Binary "))), 0)
+    kinds = {"+": "add", "-": "del", "@": "hunk", "\\": "note", "B": "note"}
+    return [DiffLine(kinds.get(line[:1], "same"), line) for line in lines[start:]]
+
+
+def _images(review: Review) -> list[tuple[ReviewImage, list[Picture]]]:
+    left = _PICTURES
+    shown_images = []
+    for image in review.images:
+        pictures = []
+        for picture in image.pictures:
+            pictures.append(Picture(picture, _data_uri(Path(image.folder), picture.file) if left else ""))
+            left -= bool(left)
+        shown_images.append((image, pictures))
+    return shown_images
+
+
+def _data_uri(folder: Path, name: str) -> str:
+    """Return a PNG as a data URI; empty for anything else: the sandbox wrote it."""
+    if not re.fullmatch(r"[\w-][\w.-]*\.png", name):
+        return ""
+    try:
+        data = read_bounded(folder / name, _PICTURE_BYTES)
+    except OSError:
+        return ""
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}" if data.startswith(_PNG) else ""
+
+
+def _bars(counts: Mapping[str, int]) -> list[tuple[str, int, float, float]]:
+    """Return (state, count, start, width) of the bar of all gates, in percent."""
+    total = sum(counts.values()) or 1
+    bars, start = [], 0.0
+    for state, count in counts.items():
+        width = 100 * count / total
+        if count:
+            bars.append((state, count, round(start, 3), round(width, 3)))
+        start += width
+    return bars
+
+
+def _breakable(text: str) -> Any:
+    """Return a dotted or slashed name that a browser may break after its separators."""
+    from markupsafe import Markup, escape
+
+    parts = re.split(r"(?<=[./_])", visible(text))
+    return Markup("<wbr>").join(escape(part) for part in parts)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "no number" if abs(value) >= WORST else f"{value:.4g}"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode().rstrip("\n")
+
+
+def _verbatim(text: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704 - porter's own file
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -60,6 +60,7 @@ class ClassificationContext(Record, frozen=True, kw_only=True):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     resize: Resize | None
+    image_suffixes: tuple[str, ...]
     schema: Schema
 
     def template_data(self) -> dict[str, Any]:
@@ -125,21 +126,9 @@ def classification_context(
     pixels = normalisation_of(inspection.processor)
     reference = choice.reference
     embed_dim = int(inspection.config["hidden_size"])
-    overrides = {
-        "BackboneConfig.type": Override(
-            value=match.name, options=(match.name,), description="Backbone architecture"
-        ),
-        "HeadConfig.in_channels": Override(value=embed_dim),
-        "HeadConfig.topk": Override(value=list(topk)),
-        "AugmentationConfig.mean": Override(value=list(pixels.mean)),
-        "AugmentationConfig.std": Override(value=list(pixels.std)),
-        "DatasetConfig.num_classes": Override(value=labels),
-        "DatasetConfig.img_size": Override(value=img_size),
-        "TrainConfig.precision": Override(value="fp32", options=("fp16", "bf16", "fp32")),
-        "ExportConfig.input_width": Override(value=img_size),
-        "ExportConfig.input_height": Override(value=img_size),
-        "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
-    }
+    overrides = schema_overrides(
+        match.name, embed_dim=embed_dim, topk=topk, pixels=pixels, labels=labels, img_size=img_size
+    )
     return ClassificationContext(
         repo="tao_pytorch",
         reference=reference.name,
@@ -160,8 +149,30 @@ def classification_context(
         mean=pixels.mean,
         std=pixels.std,
         resize=resize_of(inspection.processor, img_size),
-        schema=build_schema(reference, overrides),
+        image_suffixes=reference.image_suffixes,
+        schema=build_schema(reference.config, overrides),
     )
+
+
+def schema_overrides(
+    backbone: str, *, embed_dim: int, topk: tuple[int, ...], pixels: Normalisation, labels: int, img_size: int
+) -> dict[str, Override]:
+    """Return what the model decides in the schema; the same for both repositories."""
+    return {
+        "BackboneConfig.type": Override(
+            value=backbone, options=(backbone,), description="Backbone architecture"
+        ),
+        "HeadConfig.in_channels": Override(value=embed_dim),
+        "HeadConfig.topk": Override(value=list(topk)),
+        "AugmentationConfig.mean": Override(value=list(pixels.mean)),
+        "AugmentationConfig.std": Override(value=list(pixels.std)),
+        "DatasetConfig.num_classes": Override(value=labels),
+        "DatasetConfig.img_size": Override(value=img_size),
+        "TrainConfig.precision": Override(value="fp32", options=("fp16", "bf16", "fp32")),
+        "ExportConfig.input_width": Override(value=img_size),
+        "ExportConfig.input_height": Override(value=img_size),
+        "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
+    }
 
 
 def _origin(inspection: Inspection) -> str:

@@ -11,6 +11,7 @@ from porter.generate.context import ClassificationContext
 from porter.generate.render import render
 from porter.generate.spec import apply_settings
 from porter.records.plan import FilePlan, PlannedFile
+from porter.records.reference import Repo
 
 SPEC = "nvidia_tao_pytorch/cv/{name}/experiment_specs/experiment_spec.yaml"
 
@@ -33,7 +34,7 @@ def build_file_plan(
         rendered = render(context.template_data(), "tao-pytorch", Path(folder) / "stage")
     spec = SPEC.format(name=context.name)
     files = [_with_settings(file, settings) if file.path == spec else file for file in rendered]
-    files.append(_console_script(context.name, setup, console_target))
+    files.append(console_script("tao-pytorch", "setup.py", context.name, setup, console_target))
     return FilePlan(files=tuple(sorted(files, key=lambda file: file.path)))
 
 
@@ -43,20 +44,28 @@ def _with_settings(file: PlannedFile, settings: dict[str, Any]) -> PlannedFile:
     return msgspec.structs.replace(file, content=apply_settings(file.content, settings))
 
 
-def _console_script(name: str, setup: str, target: str) -> PlannedFile:
+def console_script(repo: Repo, path: str, name: str, setup: str, target: str) -> PlannedFile:
+    """Return the edit of a setup file that declares the console command.
+
+    Args:
+        repo: whose setup file it is.
+        path: its path there.
+        name: the command.
+        setup: text of the file at the commit that the port began from.
+        target: ``module:function``.
+
+    Raises:
+        WorkspaceError: it has a shape that porter does not edit.
+    """
     from porter.generate.codemods import Refused, add_console_script
 
     result = add_console_script(setup, name, target)
     if isinstance(result, Refused):
         raise WorkspaceError(
-            "The console script cannot be added to setup.py.",
+            f"The console script cannot be added to {path} of {repo}.",
             why=result.reason,
             next_step=f'add "{name}={target}" to its console_scripts by hand, commit, and port again',
         )
     return PlannedFile(
-        repo="tao-pytorch",
-        path="setup.py",
-        action="edit",
-        content=result.source,
-        produced_by="codemod add_console_script",
+        repo=repo, path=path, action="edit", content=result.source, produced_by="codemod add_console_script"
     )

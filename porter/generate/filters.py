@@ -27,6 +27,11 @@ def python_literal(value: Any) -> str:
     raise TypeError(f"no Python literal for a {type(value).__name__}")
 
 
+def tuple_literal(values: list[Any]) -> str:
+    """Return a list as a Python tuple."""
+    return "(" + ", ".join(python_literal(item) for item in values) + (",)" if len(values) == 1 else ")")
+
+
 def yaml_literal(value: Any) -> str:
     """Return *value* as one line of flow-style YAML (JSON is a subset of it)."""
     return json.dumps(value, ensure_ascii=False)
@@ -43,5 +48,6 @@ class LiteralFilters(Extension):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters["py"] = python_literal
+        environment.filters["py_tuple"] = tuple_literal
         environment.filters["yaml"] = yaml_literal
         environment.filters["comment"] = comment_text

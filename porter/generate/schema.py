@@ -7,12 +7,12 @@ gives a field two different defaults (``value`` and ``default_value``).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from porter.generate.filters import python_literal
 from porter.records.base import Record
-from porter.records.reference import REQUIRED, ConfigClass, ConfigField, Reference
+from porter.records.reference import REQUIRED, ConfigClass, ConfigField
 
 _TYPING = re.compile(r"\b(Any|Dict|List|Optional|Union)\b")
 
@@ -136,18 +136,22 @@ _SECTIONS = (
 )
 
 
-def build_schema(reference: Reference, overrides: Mapping[str, Override]) -> Schema:
+def build_schema(config: Sequence[ConfigClass], overrides: Mapping[str, Override]) -> Schema:
     """Return the schema for *overrides*, keyed ``Class.field`` of the generated classes.
+
+    Args:
+        config: the reference's config dataclasses.
+        overrides: what the model decides.
 
     Raises:
         KeyError: an override names a field that the reference does not have.
     """
-    known = {item.name: item for item in reference.config}
+    known = {item.name: item for item in config}
     unused = set(overrides)
     classes: list[SchemaClass] = []
     generated: dict[str, str] = {}
     for skeleton in _skeletons():
-        inherited = inherited_fields(reference, skeleton.base)
+        inherited = inherited_fields(config, skeleton.base)
         added = dict(dotted.split(".")[::-1] for dotted in skeleton.extra)
         inherited |= {name: _field(known[owner], name) for name, owner in added.items()}
         fields = []
@@ -198,13 +202,13 @@ def _experiment(generated: Mapping[str, str]) -> SchemaClass:
     )
 
 
-def inherited_fields(reference: Reference, name: str) -> dict[str, ConfigField]:
+def inherited_fields(config: Sequence[ConfigClass], name: str) -> dict[str, ConfigField]:
     """Return the fields of a config class, bases first; a later field replaces its namesake in place."""
-    item = next((item for item in reference.config if item.name == name), None)
+    item = next((item for item in config if item.name == name), None)
     fields: dict[str, ConfigField] = {}
     if item is not None:
         for base in item.bases:
-            fields |= inherited_fields(reference, base.rpartition(".")[2])
+            fields |= inherited_fields(config, base.rpartition(".")[2])
         fields |= {field.name: field for field in item.fields}
     return fields
 

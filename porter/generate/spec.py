@@ -95,7 +95,7 @@ def _fields(owner: str, reference: Reference, schema: Schema) -> dict[str, Confi
     """Return the fields of a class by its name in a field's type; generated ones win."""
     own = next((item for item in schema.classes if item.name == owner), None)
     base = (own.base if own else owner).removeprefix("Optional[").rstrip("]").rpartition(".")[2]
-    fields = inherited_fields(reference, base)
+    fields = inherited_fields(reference.config, base)
     for item in own.fields if own else ():
         fields[item.name] = ConfigField(
             name=item.name, type=item.type, helper=item.helper, value=item.value, options=item.options

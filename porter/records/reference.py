@@ -166,6 +166,28 @@ class Reference(Record, frozen=True, kw_only=True):
     header: tuple[str, ...]
 
 
+class DeployReference(Record, frozen=True, kw_only=True):
+    """What generated deploy code leans on, as the tao-deploy clone has it.
+
+    Attributes:
+        config_package: import path of the network's schema.
+        config: its config dataclasses.
+        symbols: import path by role; hooks: the methods that generated code overrides or calls.
+        setup_files: setup files of the clone, by path, with the console scripts that each declares.
+        networks: names that are taken.
+        header: licence header lines of a neighbouring file, year left as ``{year}``.
+    """
+
+    release: Release
+    config_package: str
+    config: tuple[ConfigClass, ...]
+    symbols: dict[str, str]
+    hooks: tuple[str, ...]
+    setup_files: dict[str, dict[str, str]]
+    networks: tuple[str, ...]
+    header: tuple[str, ...]
+
+
 class Candidate(Record, frozen=True, kw_only=True):
     """A reference that was considered, with its score (higher is closer) and the reasons."""
 

@@ -91,6 +91,24 @@ class BackbonesPlace(Record, frozen=True, kw_only=True):
     registry: str
 
 
+class DeployPlace(Record, frozen=True, kw_only=True):
+    """What a port relies on in tao-deploy.
+
+    Attributes:
+        package: top-level package.
+        neighbour: module whose licence header generated files follow.
+        symbols: ``package.module:Name`` by role.
+        hooks: parameters that must be there, by ``package.module:Class.method``.
+    """
+
+    package: str
+    config_package: str
+    neighbour: str
+    config: ConfigPlace
+    symbols: dict[str, str]
+    hooks: dict[str, tuple[str, ...]]
+
+
 class Network(Record, frozen=True, kw_only=True):
     """A TAO network that a port can follow; see ``references/networks/classification_pyt.toml``."""
 
@@ -108,6 +126,7 @@ class Network(Record, frozen=True, kw_only=True):
     onnx: OnnxPlace
     images: ImagesPlace
     backbones: BackbonesPlace
+    deploy: DeployPlace | None = None
 
 
 @functools.cache

@@ -103,7 +103,7 @@ class _Reader:
                 self.home, package, config_root(sources.release.layout).replace(".", "/"), scripts
             ),
             backbones=read_registry(sources, network.backbones.package, network.backbones.registry),
-            header=_header(module),
+            header=header_of(module),
         )
 
     def _files(self) -> tuple[SourceFile, ...]:
@@ -215,7 +215,7 @@ class _Reader:
         return tuple(str(suffix) for suffix in suffixes)
 
 
-def _header(module: Module) -> tuple[str, ...]:
+def header_of(module: Module) -> tuple[str, ...]:
     """Return the comment lines that open a file, the year of the copyright as ``{year}``."""
     lines = []
     for line in module.source.decode("utf-8", errors="replace").splitlines():

@@ -15,7 +15,7 @@ def classes(schema: Schema) -> dict[str, SchemaClass]:
 @pytest.fixture(scope="module")
 def schema(reference: Reference) -> Schema:
     return build_schema(
-        reference,
+        reference.config,
         {
             "BackboneConfig.type": Override(value="vit_base_patch16", options=("vit_base_patch16",)),
             "DatasetConfig.num_classes": Override(value=10),
@@ -50,7 +50,7 @@ def test_value_and_default_value_are_equal_in_every_restated_field(schema: Schem
 def test_a_field_that_the_reference_gives_two_defaults_is_restated(
     schema: Schema, reference: Reference
 ) -> None:
-    theirs = inherited_fields(reference, "DatasetConfig")["workers"]
+    theirs = inherited_fields(reference.config, "DatasetConfig")["workers"]
     assert theirs.value != theirs.default_value
     ours = {field.name: field for field in classes(schema)["DatasetConfig"].fields}["workers"]
     assert ours.value == theirs.value
@@ -73,4 +73,4 @@ def test_a_parent_uses_the_generated_child(schema: Schema) -> None:
 
 def test_an_override_of_an_unknown_field_is_an_error(reference: Reference) -> None:
     with pytest.raises(KeyError, match=r"DatasetConfig\.nonsense"):
-        build_schema(reference, {"DatasetConfig.nonsense": Override(value=1)})
+        build_schema(reference.config, {"DatasetConfig.nonsense": Override(value=1)})

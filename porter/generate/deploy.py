@@ -1,0 +1,88 @@
+"""The deploy package: its template values, and its part of the file plan."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from porter.errors import UsageError
+from porter.generate.context import ClassificationContext, Normalisation, schema_overrides
+from porter.generate.fileplan import console_script
+from porter.generate.render import render
+from porter.generate.schema import build_schema
+from porter.generate.spec import apply_settings
+from porter.records.plan import FilePlan, PlannedFile
+from porter.records.reference import DeployReference
+
+SPECS = "nvidia_tao_deploy/cv/{name}/specs/"
+
+
+def deploy_context(
+    context: ClassificationContext, deploy: DeployReference, *, year: int
+) -> ClassificationContext:
+    """Return the template values for tao-deploy: the trainer's, with that clone's schema and header.
+
+    Raises:
+        UsageError: tao-deploy has a network of that name.
+    """
+    if context.name in deploy.networks:
+        raise UsageError(
+            f"The port cannot be called {context.name!r}: tao-deploy has a network of that name.",
+            next_step="choose another --name",
+        )
+    overrides = schema_overrides(
+        context.backbone,
+        embed_dim=context.embed_dim,
+        topk=context.topk,
+        pixels=Normalisation(mean=context.mean, std=context.std),
+        labels=context.num_classes,
+        img_size=context.img_size,
+    )
+    return msgspec.structs.replace(
+        context,
+        repo="tao_deploy",
+        header=tuple(line.replace("{year}", str(year)) for line in deploy.header),
+        config_root=deploy.config_package.rpartition(".")[0],
+        schema=build_schema(deploy.config, overrides),
+    )
+
+
+def build_deploy_plan(
+    context: ClassificationContext,
+    *,
+    settings: Mapping[str, Any],
+    setups: Mapping[str, str],
+    console_target: str,
+) -> FilePlan:
+    """Return every file that the port creates or edits in tao-deploy.
+
+    Args:
+        context: template values of the deploy package.
+        settings: checked spec defaults, by dotted key; a deploy spec takes those of sections that it has.
+        setups: text of each setup file of the clone, by path.
+        console_target: ``module:function`` of the console script.
+
+    Raises:
+        WorkspaceError: a setup file has a shape that porter does not edit.
+    """
+    with tempfile.TemporaryDirectory(prefix="porter-") as folder:
+        rendered = render(context.template_data(), "tao-deploy", Path(folder) / "stage")
+    specs = SPECS.format(name=context.name)
+    files = [_with_settings(file, settings) if file.path.startswith(specs) else file for file in rendered]
+    files += [
+        console_script("tao-deploy", path, context.name, text, console_target)
+        for path, text in setups.items()
+    ]
+    return FilePlan(files=tuple(sorted(files, key=lambda file: file.path)))
+
+
+def _with_settings(file: PlannedFile, settings: Mapping[str, Any]) -> PlannedFile:
+    from ruamel.yaml import YAML
+
+    sections = YAML(typ="safe").load(file.content)
+    own = {key: value for key, value in settings.items() if key.partition(".")[0] in sections}
+    return msgspec.structs.replace(file, content=apply_settings(file.content, own))

@@ -1,0 +1,65 @@
+"""Reads from a tao-deploy clone what the generated deploy package relies on; syntax only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from porter.errors import WorkspaceError
+from porter.records.reference import DeployReference, Release
+from porter.reference.config import read_config
+from porter.reference.facts import methods
+from porter.reference.modules import Sources
+from porter.reference.names import console_scripts, network_folders
+from porter.reference.network import DeployPlace, load_network
+from porter.reference.reader import header_of
+from porter.reference.source import Snapshot
+
+SETUP_FILES = ("setup.py", "setup_l4t.py")
+
+
+def read_deploy(clone: Path, release: Release, name: str) -> DeployReference:
+    """Return what a port of the network *name* relies on, as the commit of *release* has it.
+
+    Args:
+        clone: the tao-deploy clone.
+        release: what it is; its commit is read.
+        name: a network that ``references/networks`` describes.
+
+    Raises:
+        WorkspaceError: a symbol, method or parameter is not there; names file, symbol, release.
+    """
+    place = load_network(name, release.layout).deploy
+    if place is None:
+        raise WorkspaceError(f"porter has no data on how {name} is deployed.")
+    snapshot = Snapshot(clone, release.commit)
+    sources = Sources({"tao-deploy": snapshot}, release)
+    setups = {path: console_scripts(snapshot.text(path)) for path in SETUP_FILES if path in snapshot.paths}
+    scripts = {name: target for found in setups.values() for name, target in found.items()}
+    neighbour = sources.module(place.neighbour)
+    if neighbour is None:
+        raise sources.lacks(place.neighbour.replace(".", "/") + ".py", "its licence header")
+    config = place.config_package.rpartition(".")[0].replace(".", "/")
+    return DeployReference(
+        release=release,
+        config_package=place.config_package,
+        config=read_config(sources, place.config.experiment, place.config.types),
+        symbols={role: sources.require(symbol).dotted for role, symbol in place.symbols.items()},
+        hooks=_hooks(sources, place),
+        setup_files=setups,
+        networks=network_folders(snapshot, place.package, config, scripts),
+        header=header_of(neighbour),
+    )
+
+
+def _hooks(sources: Sources, place: DeployPlace) -> tuple[str, ...]:
+    for hook, wanted in place.hooks.items():
+        symbol, _, method = hook.rpartition(".")
+        module, node = sources.require_class(symbol)
+        function = methods(node).get(method)
+        if function is None:
+            raise sources.lacks(module.path, f"method {node.name}.{method}")
+        given = {item.arg for item in (*function.args.args, *function.args.kwonlyargs)}
+        for parameter in wanted:
+            if parameter not in given:
+                raise sources.lacks(module.path, f"parameter {parameter} of {node.name}.{method}")
+    return tuple(hook.partition(":")[2] for hook in place.hooks)

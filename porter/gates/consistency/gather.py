@@ -54,7 +54,7 @@ def gather(session: PortSession) -> ConsistencyFacts:
     packages = {
         repo: read_package(session.workspace.clone_path(repo), repo, name) for repo in _repos(session)
     }
-    exporter = session.reference.symbols["onnx_exporter"].partition(":")[0].replace(".", "/") + ".py"
+    module = session.reference.symbols["onnx_exporter"].rpartition(".")[0].replace(".", "/")
     return ConsistencyFacts(
         name=name,
         config_root=_config_roots(session),
@@ -63,7 +63,7 @@ def gather(session: PortSession) -> ConsistencyFacts:
         files={repo: package.files for repo, package in packages.items()},
         above={repo: package.above for repo, package in packages.items()},
         schemas={repo: _import(session, repo, package.files) for repo, package in packages.items()},
-        exporter=(session.worktree / exporter).read_text(encoding="utf-8"),
+        exporter=(session.worktree / f"{module}.py").read_text(encoding="utf-8"),
         head=_head(session),
         settings=tuple(session.options.settings),
         orders=tuple(_orders(session)),

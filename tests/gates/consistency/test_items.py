@@ -1,0 +1,167 @@
+"""The items as pure functions: what needs no environment to be decided."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import pytest
+
+from porter.gates.consistency import source
+from porter.gates.consistency.classes import _reorderings
+from porter.gates.consistency.schema import Difference, differences
+from porter.gates.consistency.specs import batch, image_size, spec_keys
+from porter.records.consistency import OnnxFacts, SchemaEntry, SpecFacts
+from tests.gates.consistency.facts import CLONE, GENERATED, entry, facts, section, spec
+
+FREE = OnnxFacts(inputs={"input": ("n", 3, 32, 32)}, outputs={"output": ("n", 3)})
+FOUR = OnnxFacts(inputs={"input": (4, 3, 32, 32)}, outputs={"output": (4, 3)})
+HALF = OnnxFacts(inputs={"input": ("n", 3, 32, 32)}, outputs={"output": (1, 3)})
+
+STATIC = {"export__batch_size": 4, "gen_trt_engine__batch_size": 4}
+
+
+@pytest.mark.parametrize(
+    ("values", "onnx", "settings", "said"),
+    [
+        ({}, FREE, (), ""),
+        ({}, FOUR, (), "axis 0 of input is 4, export.batch_size is -1"),
+        ({}, HALF, (), "axis 0 of output is 1"),
+        (STATIC, FOUR, (), ""),
+        (STATIC, FREE, (), "axis 0 of input is 'n', export.batch_size is 4"),
+        # The gates of phase 3 leave a batch size of the user's aside.
+        (STATIC, FREE, ("export.batch_size",), ""),
+        ({"export__batch_size": 4}, None, ("export.batch_size",), "gen_trt_engine.batch_size is -1"),
+        ({"gen_trt_engine__tensorrt__max_batch_size": 1}, None, (), "[1, 2, 1]"),
+        ({"gen_trt_engine__tensorrt__opt_batch_size": None}, None, (), "[1, None, 4]"),
+    ],
+)
+def test_batch_is_minus_one_where_the_axis_is_free(
+    values: dict[str, Any], onnx: OnnxFacts | None, settings: tuple[str, ...], said: str
+) -> None:
+    gate = batch(facts(train=spec(**values), onnx=onnx, settings=settings))
+    assert (gate.state, said in gate.summary) == ("failed" if said else "blocked", True)
+
+
+def test_a_rectangular_export_is_seen() -> None:
+    assert image_size(facts(onnx=FREE)).state == "blocked"
+    assert "export.input_height is 64" in image_size(facts(train=spec(export__input_height=64))).summary
+    tall = OnnxFacts(inputs={"input": ("n", 3, 64, 32)}, outputs={})
+    assert "(64, 32)" in image_size(facts(onnx=tall)).summary
+
+
+def test_what_the_user_sets_may_stand_in_the_spec() -> None:
+    set_by_user = SpecFacts(keys=("results_dir",), values={"results_dir": "/mine"})
+    assert "results_dir is set" in spec_keys(facts(train=set_by_user)).summary
+    assert spec_keys(facts(train=set_by_user, settings=("results_dir",))).state == "blocked"
+
+
+def test_a_long_list_of_problems_is_whole_in_the_evidence() -> None:
+    keys = tuple(f"made.up_{index}" for index in range(9))
+    gate = spec_keys(facts(train=SpecFacts(keys=keys, unknown=keys)))
+    assert "(and 5 more)" in gate.summary
+    assert len(gate.evidence["problems"]) == 9
+
+
+def compared(ours: dict[str, SchemaEntry], theirs: dict[str, SchemaEntry]) -> list[Difference]:
+    return differences(ours, theirs, generated="config.net.")
+
+
+OURS = {"train": section(f"{GENERATED}.TrainConfig", f"{CLONE}.TrainConfig"), "train.lr": entry()}
+
+
+def test_equal_schemas_have_no_difference() -> None:
+    assert compared(OURS, dict(OURS)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"type": "float"}, "type"),
+        ({"default": 2}, "default"),
+        ({"metadata": {"valid_options": "a,b"}}, "metadata.valid_options"),
+        ({"metadata": {"valid_min": 0}}, "metadata.valid_min"),
+    ],
+)
+def test_a_generated_field_that_differs_is_no_inherited_difference(
+    changes: dict[str, Any], what: str
+) -> None:
+    found = compared(OURS, OURS | {"train.lr": entry(**changes)})
+    assert [(item.key, item.what, item.inherited) for item in found] == [("train.lr", what, False)]
+
+
+def test_what_metadata_leaves_empty_states_nothing() -> None:
+    empty = entry(metadata={"regex": "", "option_weights": None})
+    assert compared(OURS, OURS | {"train.lr": empty}) == []
+
+
+def test_a_field_that_the_clones_declare_differently_is_inherited() -> None:
+    upstream = {"train": OURS["train"], "train.lr": entry(f"{CLONE}.TrainConfig")}
+    other = {"train": OURS["train"], "train.lr": entry(f"{CLONE}.TrainConfig", default=2)}
+    assert [item.inherited for item in compared(upstream, other)] == [True]
+    restated = {"train": OURS["train"], "train.lr": entry(default=2)}
+    assert [item.inherited for item in compared(upstream, restated)] == [False]
+
+
+def test_a_section_that_only_one_clone_has_is_inherited_and_named_once() -> None:
+    more = OURS | {
+        "train.saver": entry(f"{CLONE}.TrainConfig", lineage=(f"{CLONE}.Saver",)),
+        "train.saver.top": entry(f"{CLONE}.Saver"),
+        "train.saver.mode": entry(f"{CLONE}.Saver"),
+    }
+    for found in (compared(OURS, more), compared(more, OURS)):
+        assert [(item.key, item.what, item.inherited) for item in found] == [
+            ("train.saver", "presence", True)
+        ]
+
+
+def test_a_field_that_one_generated_class_lacks_is_not_inherited() -> None:
+    found = compared(OURS, {"train": OURS["train"]})
+    assert [(item.key, item.inherited) for item in found] == [("train.lr", False)]
+
+
+def test_another_base_makes_what_it_brings_a_difference_of_ours() -> None:
+    other = {
+        "train": section(f"{GENERATED}.TrainConfig", "config.common.common_config.TrainConfig"),
+        "train.lr": entry(),
+        "train.extra": entry("config.common.common_config.TrainConfig"),
+    }
+    found = compared(OURS, other)
+    assert {(item.key, item.what, item.inherited) for item in found} == {
+        ("train", "lineage", False),
+        ("train.extra", "presence", False),
+    }
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "names = sorted(f.readlines())",
+        "names.sort(key=str)\nclass_names.sort()",
+        "for index, name in enumerate(sorted(self.classes)): pass",
+        "order = list(set(labels))",
+        "names = sorted(line.strip() for line in f)",
+        "mapping = os.listdir(cfg.dataset.class_folder)",
+    ],
+)
+def test_a_class_list_that_is_reordered_is_seen(code: str) -> None:
+    assert len(list(_reorderings(ast.parse(code)))) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "rows = [name for name in sorted(rows)]",
+        "paths.sort()",
+        "names = [line.strip() for line in f]",
+        "top = np.argsort(probabilities)",
+    ],
+)
+def test_other_sorting_is_let_be(code: str) -> None:
+    assert list(_reorderings(ast.parse(code))) == []
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    tree = ast.parse("import a.b\nfrom c import d, e\ndef f():\n    from . import g\n")
+    found = [(item.module, item.name) for item in source.imports(tree)]
+    assert found == [("a.b", ""), ("c", "d"), ("c", "e"), (".", "g")]

@@ -1,12 +1,12 @@
 # `make demo` and `make test` do all their own set-up on a machine with Python 3.10+, git, make and a
-# package index. The managed environment (about 7 GB, torch included) is built once per user, into the
-# cache; both commands share it.
+# package index. The managed environments (about 8 GB, torch included) are built once per user, into the
+# cache; both commands share them.
 
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
 PY := $(VENV)/bin/python
-SET := tao-pytorch-7.0.1
+SETS := tao-pytorch-7.0.1 tao-deploy-7.0.1
 
 .PHONY: demo test lint set-up environment clean
 
@@ -33,7 +33,9 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 environment: set-up
-	@$(PY) -c 'from porter.sandbox.environments import ensure; ensure("$(SET)", progress=print)'
+	@for set in $(SETS); do \
+	  $(PY) -c "from porter.sandbox.environments import ensure; ensure('$$set', progress=print)" || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache

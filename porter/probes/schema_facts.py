@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 import inspect
 import sys
+import tempfile
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,16 +29,18 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     package, _, root = request["config_root"].partition(".")
     generated = f"{root}.{request['name']}.".lstrip(".")
     fields = dict(_fields(experiment(), f"{package}.", generated))
+    upstream = _import(f"{request['config_root']}.{request['reference']}.default_config").ExperimentConfig
     return {
         "fields": fields,
         "lineage": list(_lineage(experiment, f"{package}.", generated)),
+        "upstream": dict(_fields(upstream(), f"{package}.", generated)),
         "specs": {
             name: _spec(path, experiment, fields, request["values"])
             for name, path in request["specs"].items()
         },
         "mapping": _mapping(f"{request['config_root']}.{request['name']}.model_params_mapping"),
         "onnx": _onnx(request["onnx"]) if request["onnx"] else None,
-        "classes": _classes(request["reader"], request["classes_file"]) if request["reader"] else None,
+        "classes": _classes(request, experiment) if request["reader"] else None,
     }
 
 
@@ -218,13 +221,20 @@ def _onnx(path: str) -> dict[str, Any]:
     return {"inputs": shapes(graph.input), "outputs": shapes(graph.output)}
 
 
-def _classes(reader: str, path: str) -> list[str]:
-    """Return the names that *reader* finds in a class file, by index."""
-    module, _, name = reader.partition(":")
-    found = getattr(_import(module), name)(path)
-    if isinstance(found, dict):
-        return [label for label, _ in sorted(found.items(), key=lambda item: item[1])]
-    return [str(label) for label in found]
+def _classes(request: dict[str, Any], experiment: Any) -> list[str]:
+    """Return the names that the reader finds in a class file, by index."""
+    from omegaconf import OmegaConf
+
+    module, _, name = request["reader"].partition(":")
+    read = getattr(_import(module), name)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = "".join(f"{label}\n" for label in request["classes"])
+        Path(folder, "classes.txt").write_text(lines, encoding="utf-8")
+        config = OmegaConf.structured(experiment)
+        config.dataset.root_dir = folder
+        config.dataset.num_classes = len(request["classes"])
+        found = read(config.dataset)
+    return [label for label, _ in sorted(found.items(), key=lambda item: item[1])]
 
 
 if __name__ == "__main__":

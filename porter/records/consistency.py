@@ -58,21 +58,23 @@ class SchemaFactsRequest(Record, frozen=True, kw_only=True):
 
     Attributes:
         name: network name; its config package counts as generated.
+        reference: network of the clone that it follows.
         config_root: import path above that package.
         specs: spec files, by the name under which they are answered.
         values: what a user would set, by dotted key.
         onnx: ONNX file to look at; empty for none.
-        reader: ``module:function`` that reads a class file; empty for none.
-        classes_file: the file that it is given.
+        reader: ``module:function`` that reads the class file of a dataset section; empty for none.
+        classes: names that such a file is made of, for the reader.
     """
 
     name: str
+    reference: str
     config_root: str
     specs: dict[str, str]
     values: dict[str, str]
     onnx: str = ""
     reader: str = ""
-    classes_file: str = ""
+    classes: tuple[str, ...] = ()
 
 
 class SchemaFacts(Record, frozen=True, kw_only=True):
@@ -81,12 +83,14 @@ class SchemaFacts(Record, frozen=True, kw_only=True):
     Attributes:
         fields: every field of ``ExperimentConfig``, nested ones by dotted path.
         lineage: of ``ExperimentConfig`` itself, as of a section.
+        upstream: fields of the reference network's ``ExperimentConfig``, likewise.
         mapping: ``map_params`` of ``model_params_mapping``; None where the module is not there.
         classes: what the reader made of the class file, in order; None where none was asked for.
     """
 
     fields: dict[str, SchemaEntry]
     lineage: tuple[str, ...] = ()
+    upstream: dict[str, SchemaEntry] = {}
     specs: dict[str, SpecFacts]
     mapping: dict[str, Any] | None = None
     onnx: OnnxFacts | None = None
@@ -115,6 +119,7 @@ class ConsistencyFacts(Record, frozen=True, kw_only=True):
         schemas: the imported side, by repository.
         exporter: source of the reference's ONNX exporter.
         head: shape of the built model's head weight.
+        engine_inputs: inputs of the engine that was built, where that was recorded.
         settings: keys that the user chose with ``--set``.
         orders: orders of classes.
     """
@@ -128,5 +133,6 @@ class ConsistencyFacts(Record, frozen=True, kw_only=True):
     schemas: dict[Repo, SchemaFacts]
     exporter: str = ""
     head: tuple[int, ...] = ()
+    engine_inputs: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     orders: tuple[ClassOrder, ...] = ()

@@ -12,6 +12,7 @@ from porter.gates.consistency.classes import READER, UNSORTED
 from porter.gates.consistency.verdict import PACKAGE
 from porter.records.base import Record
 from porter.records.consistency import ClassOrder, ConsistencyFacts, SchemaFacts, SchemaFactsRequest
+from porter.records.engines import DeployAnswer
 from porter.records.inspection import DatasetFacts
 from porter.records.reference import Repo
 from porter.records.weights import TargetModule
@@ -48,7 +49,7 @@ def read_package(worktree: Path, repo: Repo, name: str) -> Package:
     return Package(files=files, above=tuple(path for path in above if (worktree / path).is_file()))
 
 
-def gather(session: PortSession) -> ConsistencyFacts:
+def gather_facts(session: PortSession) -> ConsistencyFacts:
     """Return the facts of a port; runs one probe in each repository's environment."""
     name = session.options.name
     packages = {
@@ -65,6 +66,7 @@ def gather(session: PortSession) -> ConsistencyFacts:
         schemas={repo: _import(session, repo, package.files) for repo, package in packages.items()},
         exporter=(session.worktree / f"{module}.py").read_text(encoding="utf-8"),
         head=_head(session),
+        engine_inputs=_engine_inputs(session),
         settings=tuple(session.options.settings),
         orders=tuple(_orders(session)),
     )
@@ -87,31 +89,28 @@ def _config_roots(session: PortSession) -> dict[Repo, str]:
 def _import(session: PortSession, repo: Repo, files: Mapping[str, str]) -> SchemaFacts:
     """Run the probe on one repository."""
     name, worktree = session.options.name, session.workspace.clone_path(repo)
-    onnx = session.workspace.results / "gates" / "export" / f"{name}.onnx"
+    exported = session.workspace.results / "gates" / "export" / f"{name}.onnx"
     deploys = repo == "tao-deploy"
-    folder = session.workspace.state / "work" / "consistency"
-    folder.mkdir(parents=True, exist_ok=True)
-    unsorted = folder / "classes.txt"
-    unsorted.write_text("".join(f"{label}\n" for label in UNSORTED), encoding="utf-8")
-    shown = [] if deploys or not onnx.is_file() else [onnx]
+    onnx = [exported] if not deploys and exported.is_file() else []
     request = SchemaFactsRequest(
         name=name,
+        reference=session.reference.name,
         config_root=_config_roots(session)[repo],
         specs={path: str(worktree / path) for path in files if _is_spec(path, repo, name)},
         values={"results_dir": RESULTS_DIR, "dataset.root_dir": DATA},
-        onnx=str(shown[0]) if shown else "",
+        onnx=str(onnx[0]) if onnx else "",
         reader=READER.format(name=name) if deploys else "",
-        classes_file=str(unsorted) if deploys else "",
+        classes=UNSORTED if deploys else (),
     )
     return session.prove(
         f"schema-facts-{repo}",
-        {"request": request, "onnx": [session.fingerprint(path) for path in shown]},
+        {"request": request, "onnx": [session.fingerprint(path) for path in onnx]},
         SchemaFacts,
         lambda: session.probe(
             "schema_facts",
             request,
             SchemaFacts,
-            read=[folder, *(path.parent for path in shown)],
+            read=[path.parent for path in onnx],
             packages=[worktree],
             runtime=repo,
         ),
@@ -132,6 +131,16 @@ def _head(session: PortSession) -> tuple[int, ...]:
             continue
         return next((tensor.shape for tensor in built.tensors if tensor.name == "head.weight"), ())
     return ()
+
+
+def _engine_inputs(session: PortSession) -> tuple[str, ...]:
+    """Return the inputs of the FP32 engine of phase 4; none where the file of a real engine hides them."""
+    try:
+        answer = session.journal.made("engines", DeployAnswer)
+    except LookupError:
+        return ()
+    built = next((step.engine for step in answer.steps if step.label == "engine-fp32"), {})
+    return tuple(sorted(built.get("profiles", {})))
 
 
 def _orders(session: PortSession) -> Iterator[ClassOrder]:

@@ -11,6 +11,18 @@ from porter.records.consistency import ConsistencyFacts
 from porter.records.gates import GateResult
 
 _LATEST = re.compile(r"""[^\s"'`/=:]*_latest\.(?:pth|tlt)""")
+_BY_NAME = (
+    "get_binding_index",
+    "get_tensor_dtype",
+    "get_tensor_mode",
+    "get_tensor_profile_shape",
+    "get_tensor_shape",
+    "set_input_shape",
+    "set_shape",
+    "set_tensor_address",
+)
+"""Calls of TensorRT that take the name of a tensor."""
+
 _STEPS = ("evaluate", "inference", "export")
 
 
@@ -61,6 +73,7 @@ def onnx_names(facts: ConsistencyFacts) -> GateResult:
     if onnx is not None:
         problems += unlike({"exported ONNX: inputs": list(onnx.inputs)}, list(inputs), script)
         problems += unlike({"exported ONNX: outputs": list(onnx.outputs)}, list(outputs), script)
+    problems += _deployed(facts, inputs, outputs, script)
     said = f"{', '.join(inputs)} -> {', '.join(outputs)}"
     return verdict(
         "consistency-onnx-names",
@@ -70,7 +83,36 @@ def onnx_names(facts: ConsistencyFacts) -> GateResult:
         script=[list(inputs), list(outputs)],
         exporter=sorted(freed),
         exported=[list(onnx.inputs), list(onnx.outputs)] if onnx else None,
+        engine_inputs=list(facts.engine_inputs),
     )
+
+
+def _deployed(facts: ConsistencyFacts, inputs: list[str], outputs: list[str], script: str) -> list[str]:
+    """Return what the deploy package expects of the graph's ends, and does not get."""
+    if "tao-deploy" not in facts.repos:
+        return []
+    problems = []
+    ends = {"inputs": inputs, "outputs": outputs}
+    for what, names in ends.items():
+        if len(names) > 1:
+            problems.append(f"{script}: {len(names)} {what}, but the deploy package takes the first alone")
+    if facts.engine_inputs:
+        problems += unlike({"the engine's inputs": list(facts.engine_inputs)}, sorted(inputs), script)
+    for path, tree in source.trees(facts.files.get("tao-deploy", {})):
+        for call in (each for name in _BY_NAME for each in source.calls(tree, name)):
+            named = source.literal(source.keyword(call, "input") or next(iter(call.args), None))
+            if isinstance(named, str) and named not in (*inputs, *outputs):
+                problems.append(
+                    f"{path}:{call.lineno} asks the engine for {named!r}, {script} has {[*inputs, *outputs]}"
+                )
+        for attribute, names in (("_input_node_names", inputs), ("_output_node_names", outputs)):
+            found = [source.literal(value) for value in source.assigned(tree, attribute)]
+            problems += [
+                f"{path}: {attribute} is {value!r}, {script} has {names!r}"
+                for value in found
+                if value != names
+            ]
+    return problems
 
 
 def _exported_names(facts: ConsistencyFacts, script: str) -> tuple[list[str], list[str]]:

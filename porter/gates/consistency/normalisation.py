@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
-from porter.gates.consistency.verdict import stated, train_spec, train_spec_path, unlike, verdict
+from porter.gates.consistency import source
+from porter.gates.consistency.verdict import PACKAGE, stated, train_spec, train_spec_path, unlike, verdict
 from porter.records.consistency import ConsistencyFacts
 from porter.records.gates import GateResult
 
-KEYS = {"mean": "dataset.augmentation.mean", "std": "dataset.augmentation.std"}
+_SECTION = "dataset.augmentation"
+_ARGUMENTS = {"image_mean": "mean", "image_std": "std"}
+_TAKERS = ("Loader", "EngineBuilder")
 
 
 def normalisation(facts: ConsistencyFacts) -> GateResult:
@@ -16,9 +20,60 @@ def normalisation(facts: ConsistencyFacts) -> GateResult:
     own, values = train_spec_path(facts.name), train_spec(facts).values
     problems: list[str] = []
     evidence: dict[str, Any] = {}
-    for key in KEYS.values():
+    keys = [f"{_SECTION}.{name}" for name in _ARGUMENTS.values()]
+    for key in keys:
         found = stated(facts, key)
         evidence |= found
         problems += unlike(found, values.get(key, "no value"), f"{own}: {key}")
-    said = f"mean {values.get(KEYS['mean'])}, std {values.get(KEYS['std'])} in {len(evidence)} places"
-    return verdict("consistency-normalisation", facts, problems, said, stated=evidence)
+    places, unlinked = _used(facts)
+    said = ", ".join(f"{key.rpartition('.')[2]} {values.get(key)}" for key in keys)
+    return verdict(
+        "consistency-normalisation",
+        facts,
+        [*problems, *unlinked],
+        f"{said} in {len(evidence)} places; {len(places)} arguments of loader and engine builder follow them",
+        stated=evidence,
+        arguments=places,
+    )
+
+
+def _used(facts: ConsistencyFacts) -> tuple[list[str], list[str]]:
+    """Return the arguments by which deploy code hands mean and std on, and those that break the thread.
+
+    From the spec's section to the loader's base class every hand passes on the same name, or the
+    section's own field.
+    """
+    places: list[str] = []
+    problems: list[str] = []
+    root = f"{PACKAGE['tao-deploy']}/cv/{facts.name}/"
+    files = facts.files.get("tao-deploy", {})
+    for path, tree in source.trees({path: text for path, text in files.items() if path.startswith(root)}):
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            given = {name: source.keyword(call, name) for name in _ARGUMENTS}
+            if source.called(call).endswith(_TAKERS):
+                problems += [
+                    f"{path}:{call.lineno}: {source.called(call)} is given no {name}"
+                    for name, value in given.items()
+                    if value is None
+                ]
+            for name, value in given.items():
+                if value is not None:
+                    places.append(f"{path}:{call.lineno}: {name}={ast.unparse(value)}")
+                    problems += _broken(path, name, value)
+        for name in _ARGUMENTS:
+            for value in source.assigned(tree, name):
+                places.append(f"{path}:{value.lineno}: {name} = {ast.unparse(value)}")
+                problems += _broken(path, name, value)
+    return places, problems
+
+
+def _broken(path: str, name: str, value: ast.expr) -> list[str]:
+    """Return a sentence where *value* is not *name* handed on, and not the spec's field."""
+    inner = value
+    while isinstance(inner, ast.Call) and source.called(inner) in ("tuple", "list") and len(inner.args) == 1:
+        inner = inner.args[0]
+    origin = source.dotted(inner)
+    field = f"{_SECTION}.{_ARGUMENTS[name]}"
+    if origin.rpartition(".")[2] == name or f".{origin}".endswith(f".{field}"):
+        return []
+    return [f"{path}:{value.lineno}: {name} is {ast.unparse(value)}, not the spec's {field}"]

@@ -21,7 +21,7 @@ from porter.records.gates import GateResult
 _INIT = "__init__.py"
 
 
-def packages(facts: ConsistencyFacts) -> GateResult:
+def init_files(facts: ConsistencyFacts) -> GateResult:
     """Look for ``__init__.py`` in every folder with Python, from the repository's package down."""
     problems: list[str] = []
     counts: dict[str, int] = {}

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from porter.gates.consistency.verdict import config_path, schemas, verdict
 from porter.records.base import Record
 from porter.records.consistency import ConsistencyFacts, SchemaEntry
 from porter.records.gates import GateResult
 
-_LISTED = 200
+_WORDS = frozenset({"metadata.description", "metadata.display_name"})
+_SHOWN = 3
+_NOTHING = "nothing is generated"
 
 
 class Difference(Record, frozen=True, kw_only=True):
@@ -20,7 +24,7 @@ class Difference(Record, frozen=True, kw_only=True):
         key: dotted path of the field.
         what: the property that differs, such as ``default`` or ``metadata.valid_options``.
         values: what either repository has, tao-pytorch first.
-        inherited: whether the clones declare it so, and nothing that porter generated has a part in it.
+        inherited: whether the clones declare it so, for this field or for the reference's.
     """
 
     key: str
@@ -36,7 +40,17 @@ def same_schemas(facts: ConsistencyFacts) -> GateResult:
     trained = sides["tao-pytorch"].fields
     if "tao-deploy" not in facts.repos:
         return verdict(gate, facts, [], f"{len(trained)} fields", fields=len(trained))
-    found = differences(trained, sides["tao-deploy"].fields, generated=f"config.{facts.name}.")
+    deployed = sides["tao-deploy"]
+    upstream = {
+        (item.key, item.what): item.values
+        for item in differences(sides["tao-pytorch"].upstream, deployed.upstream, generated=_NOTHING)
+    }
+    found = [
+        item
+        if item.inherited or upstream.get((item.key, item.what)) != item.values
+        else msgspec.structs.replace(item, inherited=True)
+        for item in differences(trained, deployed.fields, generated=f"config.{facts.name}.")
+    ]
     where = config_path("tao-deploy", facts)
     lineages = [list(sides[repo].lineage) for repo in ("tao-pytorch", "tao-deploy")]
     problems = (
@@ -45,21 +59,23 @@ def same_schemas(facts: ConsistencyFacts) -> GateResult:
     problems += [
         f"{where}: {item.key}: {_said(item.what, item.values)}" for item in found if not item.inherited
     ]
-    inherited = [item for item in found if item.inherited]
     own = [key for key, entry in trained.items() if entry.owner.startswith(f"config.{facts.name}.")]
+    inherited: dict[str, list[str]] = {}
+    for item in found:
+        if item.inherited:
+            inherited.setdefault(item.what, []).append(item.key)
     said = f"{len(trained)} fields, {len(own)} of them generated, are equal"
     if inherited:
-        said += f" but for {len(inherited)} differences of the clones themselves"
-    return verdict(
-        gate,
-        facts,
-        problems,
-        said,
-        fields=len(trained),
-        generated=own,
-        inherited_count=len(inherited),
-        inherited=[f"{item.key}: {item.what}" for item in inherited[:_LISTED]],
-    )
+        said += f" but for what the clones have differently: {_shown(inherited)}"
+    return verdict(gate, facts, problems, said, fields=len(trained), generated=own, inherited=inherited)
+
+
+def _shown(inherited: Mapping[str, Sequence[str]]) -> str:
+    """Return inherited differences in short: those in words for people counted, others by name."""
+    words = sum(len(keys) for what, keys in inherited.items() if what in _WORDS)
+    others = [f"{key} ({what})" for what, keys in inherited.items() if what not in _WORDS for key in keys]
+    more = [f"{len(others) - _SHOWN} more"] * (len(others) > _SHOWN)
+    return ", ".join([*others[:_SHOWN], *more, *[f"{words} descriptions"] * bool(words)])
 
 
 def _said(what: str, values: Sequence[Any]) -> str:

@@ -107,12 +107,14 @@ def batch(facts: ConsistencyFacts) -> GateResult:
     """Hold the batch sizes to the first axis: -1 where it is free, its length where it is not."""
     own = train_spec_path(facts.name)
     exported = train_spec(facts).values.get("export.batch_size", "no value")
-    engines = {f"{own}: gen_trt_engine.batch_size": train_spec(facts).values.get("gen_trt_engine.batch_size")}
     profiles = {own: train_spec(facts)}
-    for task, spec in deploy_specs(facts).items():
-        path = deploy_spec_path(facts.name, task)
-        engines[f"{path}: gen_trt_engine.batch_size"] = spec.values.get("gen_trt_engine.batch_size")
-        profiles[path] = spec
+    tasks = deploy_specs(facts)
+    if tasks:
+        profiles[deploy_spec_path(facts.name, "gen_trt_engine")] = tasks["gen_trt_engine"]
+    engines = {
+        f"{path}: gen_trt_engine.batch_size": spec.values.get("gen_trt_engine.batch_size", "no value")
+        for path, spec in profiles.items()
+    }
     problems = unlike(engines, exported, f"{own}: export.batch_size")
     for repo, schema in schemas(facts).items():
         where = config_path(repo, facts)
@@ -133,6 +135,7 @@ def batch(facts: ConsistencyFacts) -> GateResult:
         if not _rises(profile)
     ]
     problems += _free_axis(facts, exported)
+    problems += _too_large(facts, exported)
     said = f"{exported} in {1 + len(engines)} places; profiles {_span(bounds)}"
     return verdict(
         "consistency-batch",
@@ -158,6 +161,24 @@ def _rises(profile: tuple[Any, ...]) -> bool:
 
 def _span(bounds: dict[str, tuple[Any, ...]]) -> str:
     return ", ".join(sorted({"-".join(map(str, profile)) for profile in bounds.values()}))
+
+
+def _too_large(facts: ConsistencyFacts, exported: Any) -> list[str]:
+    """Return the tasks whose batches the engine of the shipped spec does not take."""
+    tasks = deploy_specs(facts)
+    if not tasks:
+        return []
+    smallest, _, largest = _profile(tasks["gen_trt_engine"]) if exported == -1 else (exported,) * 3
+    problems = []
+    for task in ("inference", "evaluate"):
+        values = tasks[task].values
+        size = values.get(f"{task}.batch_size", -1)
+        key = f"{task}.batch_size" if size != -1 else "dataset.batch_size"
+        size = values.get(key) if size == -1 else size
+        if not isinstance(size, int) or not smallest <= size <= largest:
+            where = deploy_spec_path(facts.name, task)
+            problems.append(f"{where}: {key} is {size!r}, the engine takes {smallest} to {largest}")
+    return problems
 
 
 def _free_axis(facts: ConsistencyFacts, exported: Any) -> list[str]:

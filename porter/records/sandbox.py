@@ -34,6 +34,7 @@ class Environment(Record, frozen=True, kw_only=True):
         read_only: further host paths that a run needs to read (the base interpreter, stand-ins).
         python_path: folders that go on PYTHONPATH (stand-ins).
         versions: pinned version by distribution name.
+        devices: device nodes that its runs may use, beside the harmless ones.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Environment(Record, frozen=True, kw_only=True):
     read_only: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()
     versions: dict[str, str] = {}
+    devices: tuple[str, ...] = ()
 
 
 class RunSpec(Record, frozen=True, kw_only=True):

@@ -151,6 +151,8 @@ def _bubblewrap(spec: RunSpec, environment: Environment, host: HostFacts) -> Ite
     for link, target in sorted(host.links.items()):
         yield from ("--symlink", target, link)
     yield from ("--proc", "/proc", "--dev", "/dev")
+    for device in environment.devices:
+        yield from ("--dev-bind-try", device, device)
     size = str(spec.limits.memory_bytes // 4)
     for folder in ("/dev/shm", "/tmp"):  # noqa: S108
         yield from _bounded(host, size, "1777")

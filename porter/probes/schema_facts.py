@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import re
 import sys
 import tempfile
 import typing
@@ -82,7 +83,7 @@ def _spelled(annotation: Any) -> str:
     """Return an annotation without module names."""
     if isinstance(annotation, type) and not typing.get_args(annotation):
         return annotation.__name__
-    return str(annotation).replace("typing.", "")
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", str(annotation))
 
 
 def _owner(kind: type, name: str) -> type:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import Any
 
 from porter.gates.consistency import source
@@ -48,11 +49,16 @@ def _used(facts: ConsistencyFacts) -> tuple[list[str], list[str]]:
     root = f"{PACKAGE['tao-deploy']}/cv/{facts.name}/"
     files = facts.files.get("tao-deploy", {})
     for path, tree in source.trees({path: text for path, text in files.items() if path.startswith(root)}):
+        taking = set(_takers(tree))
+        if path.endswith("/engine_builder.py") and not any(
+            source.called(call).endswith("Loader") for call in taking
+        ):
+            problems.append(f"{path}: calibration does not read its images through the loader of inference")
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             given = {name: source.keyword(call, name) for name in _ARGUMENTS}
-            if source.called(call).endswith(_TAKERS):
+            if call in taking:
                 problems += [
-                    f"{path}:{call.lineno}: {source.called(call)} is given no {name}"
+                    f"{path}:{call.lineno}: {ast.unparse(call.func)} is given no {name}"
                     for name, value in given.items()
                     if value is None
                 ]
@@ -65,6 +71,18 @@ def _used(facts: ConsistencyFacts) -> tuple[list[str], list[str]]:
                 places.append(f"{path}:{value.lineno}: {name} = {ast.unparse(value)}")
                 problems += _broken(path, name, value)
     return places, problems
+
+
+def _takers(tree: ast.Module) -> Iterator[ast.Call]:
+    """Yield calls that need both: loaders and engine builders made, and a loader's base class."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and source.called(node).endswith(_TAKERS):
+            yield node
+        elif isinstance(node, ast.ClassDef) and any(
+            source.dotted(base).endswith("Loader") for base in node.bases
+        ):
+            calls = (each for each in ast.walk(node) if isinstance(each, ast.Call))
+            yield from (call for call in calls if ast.unparse(call.func) == "super().__init__")
 
 
 def _broken(path: str, name: str, value: ast.expr) -> list[str]:

@@ -9,7 +9,10 @@ import pytest
 from porter.records.reference import Reference
 from porter.records.sandbox import Environment
 from tests.conftest import REAL_CACHE
+from tests.e2e.conftest import deploy_clone
 from tests.gates.consistency.port import Port
+
+__all__ = ["deploy_clone", "kit_port", "shared_cache", "whole_port"]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,31 @@ def kit_port(
         return port
 
 
+@pytest.fixture(scope="module")
+def whole_port(
+    shared_cache: Path,
+    reference: Reference,
+    kit: Path,
+    deploy_clone: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Port:
+    """A port to the embedded kit and to the released tao-deploy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORTER_CACHE", str(shared_cache))
+        port = Port(tmp_path_factory.mktemp("whole") / "port", reference, kit, deploy_clone)
+        port.export()
+        port.write_results()
+        return port
+
+
+@pytest.fixture
+def cache_of_the_module(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache that the test's ports look for their environments in."""
+    monkeypatch.setenv("PORTER_CACHE", str(shared_cache))
+    return shared_cache
+
+
 @pytest.fixture(autouse=True)
-def _cache_of_the_module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "kit_port" in request.fixturenames:
-        monkeypatch.setenv("PORTER_CACHE", str(request.getfixturevalue("shared_cache")))
+def _use_the_cache(request: pytest.FixtureRequest) -> None:
+    if {"kit_port", "whole_port"} & set(request.fixturenames):
+        request.getfixturevalue("cache_of_the_module")

@@ -54,6 +54,15 @@ def spec(**values: Any) -> SpecFacts:
     return SpecFacts(values={**VALUES, **{key.replace("__", "."): value for key, value in values.items()}})
 
 
+EXPORT = f"nvidia_tao_pytorch/cv/{NAME}/scripts/export.py"
+EXPORTER = 'dynamic_axes = {"input": {0: "n"}, "output": {0: "n"}}'
+
+
+def export_script(inputs: str = '["input"]', outputs: str = '["output"]') -> str:
+    """Return a script that exports with these names."""
+    return f"exporter.export_model(model, input_names={inputs}, output_names={outputs})"
+
+
 def facts(
     *, train: SpecFacts | None = None, onnx: OnnxFacts | None = None, **changes: Any
 ) -> ConsistencyFacts:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from porter.gates.consistency import consistency_gates
+from porter.generate.context import ClassificationContext
+from porter.generate.deploy import deploy_context
 from porter.generate.render import render
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts, TensorInfo
@@ -23,6 +25,8 @@ from porter.records.reference import (
     StrategyChoice,
 )
 from porter.records.weights import TargetModule
+from porter.reference.deploy import read_deploy
+from porter.reference.release import read_release
 from porter.session import PortSession
 from porter.ui import Ui
 from porter.workspace import Workspace
@@ -30,6 +34,7 @@ from tests.generate.test_render import context, inspection
 from tests.repositories import git, write
 
 NAME = "vit_demo"
+PREFIX = "consistency-"
 LABELS = tuple(f"label {index}" for index in range(10))
 DATASET = ("zebra", "ant", "bee")
 
@@ -53,17 +58,20 @@ class Port:
         root: folder for the workspace.
         reference: the clone's network.
         clone: the tao-pytorch that it was read from.
-        settings: keys that a user has set.
+        deploy: a clone of tao-deploy, where the port has one.
     """
 
-    def __init__(
-        self, root: Path, reference: Reference, clone: Path, settings: dict[str, str] | None = None
-    ) -> None:
-        options = PortOptions(source="org/vit", name=NAME, settings=settings or {}, year=2026)
+    def __init__(self, root: Path, reference: Reference, clone: Path, deploy: Path | None = None) -> None:
+        clones = {"tao-deploy": str(deploy)} if deploy else {}
+        options = PortOptions(source="org/vit", name=NAME, clones=clones, year=2026)
         self.session = PortSession(Workspace.create(root, options), Ui(quiet=True))
         self.root = self.session.workspace.root
         self._record(reference)
-        self._lay_down("tao-pytorch", clone, reference)
+        trained = context(reference, inspection(), NAME)
+        self._lay_down("tao-pytorch", clone, trained)
+        if deploy:
+            found = read_deploy(deploy, read_release("tao-deploy", deploy), reference.name)
+            self._lay_down("tao-deploy", deploy, deploy_context(trained, found, year=2026))
 
     def gates(self) -> dict[str, GateResult]:
         """Run the checklist."""
@@ -117,11 +125,10 @@ class Port:
             },
         )
 
-    def _lay_down(self, repo: Repo, clone: Path, reference: Reference) -> None:
+    def _lay_down(self, repo: Repo, clone: Path, values: ClassificationContext) -> None:
         worktree = self.session.workspace.clone_path(repo)
         shutil.copytree(clone, worktree, ignore=shutil.ignore_patterns(".git", "__pycache__"))
-        data = context(reference, inspection(), NAME).template_data()
-        files = render(data, repo, self.session.workspace.state / "stage" / repo)
+        files = render(values.template_data(), repo, self.session.workspace.state / "stage" / repo)
         write(worktree, {file.path: file.content for file in files})
         git(worktree, "init", "-q", "-b", "main")
         git(worktree, "add", "-A")
@@ -148,3 +155,12 @@ class Port:
         journal.step("choice", {}, ReferenceChoice, lambda: choice)
         journal.step("dataset", {}, DatasetFacts, lambda: dataset)
         journal.step("target", {}, TargetModule, lambda: built)
+
+
+def not_held(port: Port) -> dict[str, str]:
+    """Return the summary of every item that fails, by its name."""
+    return {
+        name.removeprefix(PREFIX): gate.summary
+        for name, gate in port.gates().items()
+        if gate.state == "failed"
+    }

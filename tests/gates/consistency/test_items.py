@@ -9,10 +9,22 @@ import pytest
 
 from porter.gates.consistency import source
 from porter.gates.consistency.classes import _reorderings
-from porter.gates.consistency.schema import Difference, differences
+from porter.gates.consistency.names import checkpoint, onnx_names
+from porter.gates.consistency.schema import Difference, differences, same_schemas
 from porter.gates.consistency.specs import batch, image_size, spec_keys
-from porter.records.consistency import OnnxFacts, SchemaEntry, SpecFacts
-from tests.gates.consistency.facts import CLONE, GENERATED, entry, facts, section, spec
+from porter.records.consistency import OnnxFacts, SchemaEntry, SchemaFacts, SpecFacts
+from porter.records.reference import Repo
+from tests.gates.consistency.facts import (
+    CLONE,
+    EXPORT,
+    EXPORTER,
+    GENERATED,
+    entry,
+    export_script,
+    facts,
+    section,
+    spec,
+)
 
 FREE = OnnxFacts(inputs={"input": ("n", 3, 32, 32)}, outputs={"output": ("n", 3)})
 FOUR = OnnxFacts(inputs={"input": (4, 3, 32, 32)}, outputs={"output": (4, 3)})
@@ -61,6 +73,58 @@ def test_a_long_list_of_problems_is_whole_in_the_evidence() -> None:
     gate = spec_keys(facts(train=SpecFacts(keys=keys, unknown=keys)))
     assert "(and 5 more)" in gate.summary
     assert len(gate.evidence["problems"]) == 9
+
+
+@pytest.mark.parametrize(
+    ("script", "exporter", "engine", "said"),
+    [
+        (export_script(), EXPORTER, ("input",), ""),
+        (export_script(), EXPORTER, (), ""),
+        (export_script(), EXPORTER, ("pixel_values",), "the engine's inputs is ['pixel_values']"),
+        (
+            export_script('["input", "mask"]'),
+            EXPORTER,
+            (),
+            "2 inputs, but the deploy package takes",
+        ),
+        (export_script(outputs='["output", "features"]'), EXPORTER, (), "2 outputs, but"),
+        (export_script(inputs="names"), EXPORTER, (), "no literal input_names"),
+        ("", EXPORTER, (), "no literal input_names"),
+        (export_script(), "", (), "the exporter's dynamic_axes is []"),
+        (export_script(), "dynamic_axes = {", (), "the exporter's dynamic_axes is []"),
+    ],
+)
+def test_names_of_the_graph(script: str, exporter: str, engine: tuple[str, ...], said: str) -> None:
+    both: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy")
+    given = facts(
+        repos=both, files={"tao-pytorch": {EXPORT: script}}, exporter=exporter, engine_inputs=engine
+    )
+    gate = onnx_names(given)
+    assert (gate.state, said in gate.summary) == ("failed" if said else "passed", True)
+
+
+@pytest.mark.parametrize(
+    ("line", "held"),
+    [
+        ("checkpoint: ${results_dir}/train/net_model_latest.pth", True),
+        ('path = os.path.join(folder, "net_model_latest.pth")', True),
+        ("the newest is net_model_latest.tlt", False),
+        ("'/results/train/model_latest.pth'", False),
+        ("(train/dn_model_latest.pth)", False),
+        ("nothing is said of it", True),
+    ],
+)
+def test_names_of_checkpoints(line: str, held: bool) -> None:
+    module = "nvidia_tao_pytorch/cv/net/model/classifier_pl_model.py"
+    files = {module: 'self.checkpoint_filename = "net_model"', "tests/cv_unit_test/net/test_model.py": line}
+    gate = checkpoint(facts(files={"tao-pytorch": files}))
+    assert (gate.state == "blocked") is held
+    if not held:
+        assert "tests/cv_unit_test/net/test_model.py:1" in gate.summary
+
+
+def test_a_module_that_sets_no_name_is_seen() -> None:
+    assert "checkpoint_filename is 'not set'" in checkpoint(facts()).summary
 
 
 def compared(ours: dict[str, SchemaEntry], theirs: dict[str, SchemaEntry]) -> list[Difference]:
@@ -131,6 +195,29 @@ def test_another_base_makes_what_it_brings_a_difference_of_ours() -> None:
         ("train", "lineage", False),
         ("train.extra", "presence", False),
     }
+
+
+def schemas_differ(ours: SchemaEntry, theirs: SchemaEntry, upstream: tuple[Any, Any]) -> str:
+    """Return how the item ends for two restated fields whose originals have other descriptions."""
+    sides: dict[Repo, SchemaFacts] = {}
+    roots: dict[Repo, str] = {}
+    repos: tuple[tuple[Repo, SchemaEntry], ...] = (("tao-pytorch", ours), ("tao-deploy", theirs))
+    for (repo, field), words in zip(repos, upstream, strict=True):
+        original = entry(CLONE, metadata={"description": words})
+        sides[repo] = SchemaFacts(fields={"a": field}, specs={}, upstream={"a": original})
+        roots[repo] = f"nvidia_{repo.replace('-', '_')}.config"
+    gate = same_schemas(facts(repos=tuple(sides), schemas=sides, config_root=roots))
+    return f"{gate.state}: {gate.summary}"
+
+
+def test_a_restated_field_keeps_what_the_clones_say_of_it_differently() -> None:
+    said, other = entry(metadata={"description": "one"}), entry(metadata={"description": "two"})
+    assert schemas_differ(said, other, ("one", "two")).startswith("passed")
+    assert "but for what the clones have differently: 1 descriptions" in schemas_differ(
+        said, other, ("one", "two")
+    )
+    assert schemas_differ(said, other, ("one", "one")).startswith("failed")
+    assert schemas_differ(said, other, ("two", "one")).startswith("failed")
 
 
 @pytest.mark.parametrize(

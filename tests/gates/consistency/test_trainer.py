@@ -9,20 +9,9 @@ import pytest
 from porter.errors import SandboxError
 from porter.gates.catalogue import GATES
 from tests.gates.consistency.mutations import TRAINER, Mutation
-from tests.gates.consistency.port import NAME, Port
+from tests.gates.consistency.port import NAME, PREFIX, Port, not_held
 
 pytestmark = pytest.mark.torch_env
-
-PREFIX = "consistency-"
-
-
-def not_held(port: Port) -> dict[str, str]:
-    """Return the summary of every item that fails, by its name."""
-    return {
-        name.removeprefix(PREFIX): gate.summary
-        for name, gate in port.gates().items()
-        if gate.state == "failed"
-    }
 
 
 def test_every_item_of_the_catalogue_is_decided_in_its_order(kit_port: Port) -> None:

@@ -29,7 +29,7 @@ _CHANGES: dict[str, Literal["created", "edited", "removed"]] = {"A": "created", 
 def read_repos(workspace: Workspace) -> tuple[ReviewRepo, ...]:
     """Return the worktrees of a workspace with every file that differs from the base commit."""
     planned = planned_files(workspace)
-    found = []
+    found: list[ReviewRepo] = []
     for repo in get_args(Repo):
         try:
             record = clones.read_record(workspace, repo)
@@ -38,7 +38,8 @@ def read_repos(workspace: Workspace) -> tuple[ReviewRepo, ...]:
             found.append(msgspec.structs.replace(empty, problem=error.why or error.what))
             continue
         if record is not None:
-            found.append(_read_repo(workspace, record, planned.get(repo, {})))
+            spent = sum(file.diff.count("\n") for each in found for file in each.files)
+            found.append(_read_repo(workspace, record, planned.get(repo, {}), _ALL_LINES - spent))
     return tuple(found)
 
 
@@ -55,7 +56,9 @@ def planned_files(workspace: Workspace) -> dict[Repo, dict[str, PlannedFile]]:
     return planned
 
 
-def _read_repo(workspace: Workspace, record: CloneRecord, planned: Mapping[str, PlannedFile]) -> ReviewRepo:
+def _read_repo(
+    workspace: Workspace, record: CloneRecord, planned: Mapping[str, PlannedFile], budget: int
+) -> ReviewRepo:
     worktree = Path(record.worktree)
     shown = ReviewRepo(
         repo=record.repo,
@@ -72,7 +75,7 @@ def _read_repo(workspace: Workspace, record: CloneRecord, planned: Mapping[str, 
         unseen = git.names(worktree, "ls-files", "--others", "--exclude-standard", "-z")
         changes = {path: _CHANGES.get(kind, "edited") for kind, path in zip(*[iter(listed)] * 2, strict=True)}
         changes |= dict.fromkeys(unseen[:_UNTRACKED], "created")
-        pristine, budget, files = workspace.pristine / record.repo, _ALL_LINES, []
+        pristine, files = workspace.pristine / record.repo, []
         for path in sorted({*changes, *planned}):
             file = _read_file(record, path, changes.get(path), planned.get(path), pristine, budget)
             budget -= file.diff.count("\n")

@@ -15,17 +15,13 @@ from porter.records.reference import Strategy
 from porter.records.review import PreprocessingPicture, Review, ReviewFile, ReviewImage
 from porter.report.plot import WORST, axis_of, plot_of, shown
 from porter.report.proofs import read_bounded
+from porter.report.text import visible
 from porter.ui import MARKS
 
 _FOLDER = Path(__file__).with_name("page")
 _PICTURE_BYTES = 2_000_000
 _PICTURES = 40
 _PNG = b"\x89PNG\r\n\x1a\n"
-
-# What a browser would act on or not show at all; line breaks and tabs stay.
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
 
 SECTIONS: tuple[tuple[str, str], ...] = (
     ("unproven", "Not proven"),
@@ -71,7 +67,13 @@ def render(review: Review) -> bytes:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        anchor=anchor, breakable=_breakable, number=_number, size=_size, json=_json, shown=shown
+        anchor=anchor,
+        breakable=_breakable,
+        number=_number,
+        size=_size,
+        json=_json,
+        shown=shown,
+        beside_plots=_beside_plots,
     )
     style = (_FOLDER / "page.css").read_text(encoding="utf-8")
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
@@ -95,19 +97,6 @@ def render(review: Review) -> bytes:
     return page.encode("utf-8")
 
 
-def visible(value: Any) -> Any:
-    """Return text with its invisible characters spelled out; anything else as it is.
-
-    A label may hold a character that reorders the line or hides a part of it.
-    """
-    if not isinstance(value, str) or hasattr(value, "__html__"):
-        return value
-    return _INVISIBLE.sub(
-        lambda match: f"\N{LEFT WHITE CORNER BRACKET}U+{ord(match[0]):04X}\N{RIGHT WHITE CORNER BRACKET}",
-        value,
-    )
-
-
 def anchor(text: str) -> str:
     """Return text as a part of an id."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)
@@ -116,7 +105,9 @@ def anchor(text: str) -> str:
 def diff_lines(file: ReviewFile) -> list[DiffLine]:
     """Return a file's diff by lines, without git's header."""
     lines = file.diff.splitlines()
-    start = next((number for number, line in enumerate(lines) if line.startswith(("@@", "Binary "))), 0)
+    start = next(
+        (number for number, line in enumerate(lines) if line.startswith(("@@", "Binary "))), len(lines)
+    )
     kinds = {"+": "add", "-": "del", "@": "hunk", "\\": "note", "B": "note"}
     return [DiffLine(kinds.get(line[:1], "same"), line) for line in lines[start:]]
 
@@ -169,7 +160,7 @@ def _number(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return "no number" if abs(value) >= WORST else f"{value:.4g}"
+    return shown(value)
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -178,6 +169,12 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def _json(value: Any) -> str:
     return to_json(value).decode().rstrip("\n")
+
+
+def _beside_plots(evidence: dict[str, Any]) -> dict[str, Any]:
+    """Return what a gate found without what the plot of its hop shows."""
+    plotted = ("hop", "parities", "controls") if isinstance(evidence.get("hop"), str) else ()
+    return {key: value for key, value in evidence.items() if key not in plotted}
 
 
 def _verbatim(text: str) -> Any:

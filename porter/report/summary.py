@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from porter.records.review import Review
-from porter.report.page import visible
 from porter.report.plot import shown
+from porter.report.text import visible
+from porter.report.unproven import said
 from porter.ui import MARKS, STYLES
 
 _NAMED = 8
@@ -36,10 +37,11 @@ def lines(review: Review) -> Iterator[tuple[str, str]]:
     for repo in review.repos:
         changes = [file.change for file in repo.files]
         kinds = ("created", "edited", "removed", "absent")
-        said = ", ".join(f"{changes.count(kind)} {kind}" for kind in kinds if kind in changes)
+        written = ", ".join(f"{changes.count(kind)} {kind}" for kind in kinds if kind in changes)
         yours = sum(file.by != "porter" for file in repo.files)
         yield (
-            f"{repo.repo:<11} {repo.problem or said or 'nothing'}" + (f", {yours} by you" if yours else ""),
+            f"{repo.repo:<11} {repo.problem or written or 'nothing'}"
+            + (f", {yours} by you" if yours else ""),
             "",
         )
     if review.ledger:
@@ -54,7 +56,7 @@ def lines(review: Review) -> Iterator[tuple[str, str]]:
         if item.kind == "not run":
             continue
         mark, style = ("!", "yellow") if item.kind == "changed" else (MARKS[item.kind], STYLES[item.kind])
-        yield f"  {mark} {item.kind:<9} {item.what:<24} {item.why}", style
+        yield f"  {mark} {item.kind:<9} {item.what:<24} {said(item)}", style
     if waiting:
         more = f" and {len(waiting) - _NAMED} more" if len(waiting) > _NAMED else ""
         yield f"  - not run   {', '.join(waiting[:_NAMED])}{more}", "dim"

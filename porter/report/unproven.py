@@ -7,6 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from porter.errors import GateFailedError, IncompleteError, PorterError
 from porter.records.review import Review, ReviewGate, ReviewPhase, ReviewRepo, Unproven
+from porter.report.text import visible
+
+_UNBLOCK = "; unblock: "
+"""In the summary of a blocked gate what is missing comes before it, and how to get that after it."""
 
 _ORDER = ("failed", "changed", "blocked", "rehearsed", "not run")
 
@@ -29,14 +33,14 @@ def refusal(review: Review) -> PorterError | None:
     if not review.unproven:
         return None
     counts = {kind: sum(item.kind == kind for item in review.unproven) for kind in _ORDER}
-    said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    lines = [f"{item.kind}: {item.what}: {item.why}" for item in review.unproven]
+    total = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    lines = [visible(f"{item.kind}: {item.what}: {said(item)}") for item in review.unproven]
     first = review.unproven[0]
     family = GateFailedError if counts["failed"] else IncompleteError
     return family(
-        f"The port is not proven: {said}.",
+        f"The port is not proven: {total}.",
         why="\n      ".join(lines),
-        next_step="; or ".join(step for step in (first.remedy, first.command) if step),
+        next_step=visible("; or ".join(step for step in (first.remedy, first.command) if step)),
     )
 
 
@@ -57,7 +61,7 @@ def _of_phase(phase: ReviewPhase, resume: str) -> Iterator[Unproven]:
             kind=gate.state,
             what=gate.gate,
             gate=gate.gate,
-            why=gate.summary or gate.title,
+            why=_why(gate),
             remedy=_remedy(gate),
             command=resume if gate.state == "not run" else gate.again,
             stand_in=_stand_in(gate) if gate.state == "rehearsed" else "",
@@ -80,6 +84,15 @@ def _of_repo(repo: ReviewRepo, resume: str) -> Iterator[Unproven]:
         )
 
 
+def said(item: Unproven) -> str:
+    """Return why something is unproven, in one line; for what is blocked also how to unblock it."""
+    return f"{item.why}{_UNBLOCK}{item.remedy}" if item.kind == "blocked" and item.remedy else item.why
+
+
+def _why(gate: ReviewGate) -> str:
+    return gate.summary.partition(_UNBLOCK)[0] or gate.title
+
+
 def _remedy(gate: ReviewGate) -> str:
     if gate.state == "failed":
         return "; ".join(text for text in (gate.cause, gate.fix) if text)
@@ -87,8 +100,7 @@ def _remedy(gate: ReviewGate) -> str:
         return "run it where the real part is; nothing else of the port has to change"
     if gate.state == "not run":
         return ""
-    # A blocked gate says in its summary what is missing, and after this word how to get it.
-    return gate.fix or gate.summary.partition("unblock: ")[2]
+    return gate.fix or gate.summary.partition(_UNBLOCK)[2]
 
 
 def _stand_in(gate: ReviewGate) -> str:

@@ -71,6 +71,13 @@
   });
   if (location.hash) follow();
 
+  // The end of a log is what matters.
+  for (const box of all(".run")) {
+    box.addEventListener("toggle", () => {
+      for (const log of all(".log", box)) log.scrollTop = log.scrollHeight;
+    });
+  }
+
   for (const button of all(".copy")) {
     if (!navigator.clipboard) { button.hidden = true; continue; }
     button.addEventListener("click", async () => {

@@ -16,7 +16,7 @@ app = typer.Typer(
     help="Port a Hugging Face computer-vision model into the NVIDIA TAO Toolkit, exactly and reviewably.",
     epilog="Exit codes: 0 done, 1 a gate failed, 2 usage, 3 model rejected, 4 workspace or clone, "
     "5 hub or network, 6 sandbox, 7 conflict with an edit, 8 locked, 9 dataset, "
-    "10 incomplete (--strict, --check), 70 a bug in porter, 130 interrupted.",
+    "10 not all proven, 70 a bug in porter, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -97,7 +97,7 @@ def gates(workspace: WorkspaceArgument = Path(), as_json: Json = False) -> None:
 @app.command()
 @with_options("folder", "check", "output", "json")
 def review(given: Given) -> None:
-    """Write a page that shows the whole port: findings, diffs, ledger, parity, gates, what is unproven."""
+    """Write a page that shows a port whole; --check fails while anything is unproven."""
     from porter import commands
 
     commands.review(given)

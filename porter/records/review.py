@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from porter.records.base import Record, Task
-from porter.records.gates import GateState
 from porter.records.inspection import DatasetFacts, ExportAttempt, Licence, ProcessorFacts, Source
 from porter.records.reference import Candidate, Release, Repo, SourceFile, StrategyChoice
 from porter.records.weights import Fate
@@ -202,7 +201,7 @@ class ReviewHop(Record, frozen=True, kw_only=True):
     """
 
     gate: str
-    state: GateState
+    state: ShownState
     name: str
     tolerance: float | None
     relative: float | None

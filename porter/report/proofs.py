@@ -15,6 +15,7 @@ from porter.records.gates import GateResult
 from porter.records.review import (
     PreprocessingPicture,
     PreprocessingPictures,
+    ReviewGate,
     ReviewHop,
     ReviewImage,
     ReviewRun,
@@ -28,7 +29,7 @@ _SCRIPT_BYTES = 16_000
 _INDEX_BYTES = 1_000_000
 
 
-def read_hops(gates: Iterable[GateResult]) -> tuple[ReviewHop, ...]:
+def read_hops(gates: Iterable[ReviewGate]) -> tuple[ReviewHop, ...]:
     """Return the hops that the gates measured: those whose evidence has a ``hop``.
 
     Beside its name the evidence may have ``tolerance`` and ``max_abs`` (numbers), ``relative`` (a number, a
@@ -39,7 +40,7 @@ def read_hops(gates: Iterable[GateResult]) -> tuple[ReviewHop, ...]:
     return tuple(_hop(gate) for gate in gates if isinstance(gate.evidence.get("hop"), str))
 
 
-def _hop(gate: GateResult) -> ReviewHop:
+def _hop(gate: ReviewGate) -> ReviewHop:
     evidence = gate.evidence
     series = [_comparison(item) for item in _list(evidence.get("parities")) if isinstance(item, dict)]
     whole = evidence.get("relative")

@@ -86,7 +86,7 @@ def build_review(workspace: Workspace, now: Sequence[PhaseNow]) -> Review:
         reference=reference,
         repos=repos,
         ledger=ledger,
-        hops=read_hops(results),
+        hops=read_hops(gates),
         images=images,
         phases=phases,
         runs=read_runs(workspace, results),

@@ -11,8 +11,7 @@ import pytest
 
 from porter.gates.catalogue import GATES
 from porter.records.base import from_json, to_json
-from porter.records.gates import GateResult
-from porter.records.review import Review, ReviewFile
+from porter.records.review import Review, ReviewFile, ReviewGate
 from porter.report import changes
 from porter.report.page import render
 from porter.report.proofs import read_hops
@@ -153,6 +152,7 @@ def test_an_edit_after_the_gates_makes_the_port_unproven_until_it_is_undone(make
     for phase in found.phases:
         states = {gate.state for gate in phase.gates}
         assert states == ({"changed"} if phase.changed else {"passed"})
+    assert {hop.state for hop in found.hops} == {"changed" if first == 3 else "passed"}
     path.write_bytes(before)
     assert review(sample).state == "complete"
 
@@ -250,13 +250,14 @@ def test_nothing_outside_the_workspace_gets_into_the_page(make: Make, tmp_path: 
 
 
 def hop(**evidence: Any) -> Any:
-    gate = GateResult(gate="g", state="passed", summary="", evidence={"hop": "a -> b", **evidence})
+    gate = ReviewGate(gate="g", phase=3, title="", state="passed", evidence={"hop": "a -> b", **evidence})
     (found,) = read_hops([gate])
     return found
 
 
 def test_a_hop_is_read_however_its_gate_wrote_the_numbers() -> None:
-    assert read_hops([GateResult(gate="g", state="passed", summary="", evidence={"relative": 1.0})]) == ()
+    other = ReviewGate(gate="g", phase=3, title="", state="passed", evidence={"relative": 1.0})
+    assert read_hops([other]) == ()
     one = hop(relative=2e-6, max_abs=1e-5, tolerance=1e-4)
     assert (one.relative, one.max_abs, one.tolerance) == (2e-6, 1e-5, 1e-4)
     assert [series.values for series in one.series] == [(2e-6,)]

@@ -1,0 +1,1 @@
+"""Stand-in for TAO's codec of encrypted model files; see :mod:`eff`."""

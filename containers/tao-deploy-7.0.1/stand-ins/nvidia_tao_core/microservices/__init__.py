@@ -1,0 +1,1 @@
+"""The side of TAO that runs as a service."""

@@ -8,11 +8,13 @@ import pytest
 
 from porter.records.reference import Reference
 from porter.records.sandbox import Environment
+from porter.sandbox import environments
+from porter.session import REHEARSAL
 from tests.conftest import REAL_CACHE
 from tests.e2e.conftest import deploy_clone
 from tests.gates.consistency.port import Port
 
-__all__ = ["deploy_clone", "kit_port", "shared_cache", "whole_port"]
+__all__ = ["cache_of_the_module", "deploy_clone", "kit_port", "rehearsal", "shared_cache", "whole_port"]
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +39,18 @@ def kit_port(
         return port
 
 
+@pytest.fixture(scope="session")
+def rehearsal() -> None:
+    """Skip where the environment that runs tao-deploy is not built."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORTER_CACHE", str(REAL_CACHE))
+        if environments.find(REHEARSAL) is None:
+            pytest.skip(f"the environment {REHEARSAL} is not built; any port builds it")
+
+
 @pytest.fixture(scope="module")
 def whole_port(
+    rehearsal: None,
     shared_cache: Path,
     reference: Reference,
     kit: Path,

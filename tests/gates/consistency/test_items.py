@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from porter.gates.consistency import source
-from porter.gates.consistency.classes import _reorderings
+from porter.gates.consistency.classes import UNSORTED, _reorderings, class_order
 from porter.gates.consistency.names import checkpoint, onnx_names
 from porter.gates.consistency.schema import Difference, differences, same_schemas
 from porter.gates.consistency.specs import batch, image_size, spec_keys
@@ -103,6 +103,37 @@ def test_names_of_the_graph(script: str, exporter: str, engine: tuple[str, ...],
     assert (gate.state, said in gate.summary) == ("failed" if said else "passed", True)
 
 
+def test_without_tao_deploy_a_second_output_is_nobodys_problem() -> None:
+    files: dict[Repo, dict[str, str]] = {
+        "tao-pytorch": {EXPORT: export_script(outputs='["output", "features"]')}
+    }
+    exporter = EXPORTER.replace("}}", '}, "features": {0: "n"}}')
+    assert onnx_names(facts(files=files, exporter=exporter)).state == "blocked"
+
+
+@pytest.mark.parametrize(
+    ("builder", "said"),
+    [
+        ('self._input_node_names = ["input"]', ""),
+        ('self._input_node_names = ["input_1"]', "engine_builder.py: _input_node_names is ['input_1']"),
+        (
+            'self._output_node_names = ["predictions/Softmax"]',
+            "_output_node_names is ['predictions/Softmax']",
+        ),
+        ('profile.set_shape("output", a, b, c)', ""),
+        ('profile.set_shape(input="images", min=a, opt=b, max=c)', "asks the engine for 'images'"),
+    ],
+)
+def test_names_that_deploy_code_states(builder: str, said: str) -> None:
+    both: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy")
+    files: dict[Repo, dict[str, str]] = {
+        "tao-pytorch": {EXPORT: export_script()},
+        "tao-deploy": {"nvidia_tao_deploy/cv/net/engine_builder.py": builder},
+    }
+    gate = onnx_names(facts(repos=both, files=files, exporter=EXPORTER))
+    assert (gate.state, said in gate.summary) == ("failed" if said else "passed", True)
+
+
 @pytest.mark.parametrize(
     ("line", "held"),
     [
@@ -121,6 +152,15 @@ def test_names_of_checkpoints(line: str, held: bool) -> None:
     assert (gate.state == "blocked") is held
     if not held:
         assert "tests/cv_unit_test/net/test_model.py:1" in gate.summary
+
+
+def test_a_checkpoint_that_the_user_chose_is_let_be() -> None:
+    module = "nvidia_tao_pytorch/cv/net/model/classifier_pl_model.py"
+    files: dict[Repo, dict[str, str]] = {"tao-pytorch": {module: 'self.checkpoint_filename = "net_model"'}}
+    chosen = spec(evaluate__checkpoint="/models/mine.pth")
+    assert "evaluate.checkpoint is '/models/mine.pth'" in checkpoint(facts(train=chosen, files=files)).summary
+    gate = checkpoint(facts(train=chosen, files=files, settings=("evaluate.checkpoint",)))
+    assert gate.state == "blocked"
 
 
 def test_a_module_that_sets_no_name_is_seen() -> None:
@@ -246,6 +286,14 @@ def test_a_class_list_that_is_reordered_is_seen(code: str) -> None:
 )
 def test_other_sorting_is_let_be(code: str) -> None:
     assert list(_reorderings(ast.parse(code))) == []
+
+
+def test_only_the_package_is_held_to_the_order() -> None:
+    both: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy")
+    read: dict[Repo, SchemaFacts] = {"tao-deploy": SchemaFacts(fields={}, specs={}, classes=UNSORTED)}
+    for path, state in (("tests/net/test_net.py", "passed"), ("nvidia_tao_deploy/cv/net/utils.py", "failed")):
+        files: dict[Repo, dict[str, str]] = {"tao-deploy": {path: "names = sorted(class_names)"}}
+        assert class_order(facts(repos=both, files=files, schemas=read)).state == state
 
 
 def test_imports_are_found_wherever_they_stand() -> None:

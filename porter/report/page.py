@@ -20,7 +20,7 @@ from porter.ui import MARKS
 
 _FOLDER = Path(__file__).with_name("page")
 _PICTURE_BYTES = 2_000_000
-_PICTURES = 40
+_PICTURES_BYTES = 16_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 SECTIONS: tuple[tuple[str, str], ...] = (
@@ -113,13 +113,14 @@ def diff_lines(file: ReviewFile) -> list[DiffLine]:
 
 
 def _images(review: Review) -> list[tuple[ReviewImage, list[Picture]]]:
-    left = _PICTURES
+    left = _PICTURES_BYTES
     shown_images = []
     for image in review.images:
         pictures = []
         for picture in image.pictures:
-            pictures.append(Picture(picture, _data_uri(Path(image.folder), picture.file) if left else ""))
-            left -= bool(left)
+            uri = _data_uri(Path(image.folder), picture.file) if left > 0 else ""
+            pictures.append(Picture(picture, uri))
+            left -= len(uri)
         shown_images.append((image, pictures))
     return shown_images
 

@@ -92,6 +92,55 @@ def test_pictures_show_both_sides_and_where_they_differ(bench: Bench) -> None:
         assert max(ImageChops.difference(ours, other).getchannel("R").tobytes()) > 40
 
 
+_DEPLOY = """
+import json, sys
+from pathlib import Path
+sys.modules["torch"] = None  # the deploy environment has none
+import numpy
+from porter.weights.kernel.pictures import Album
+folder = Path(sys.argv[1])
+first = Album(folder, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+equal = numpy.zeros((3, 4, 6), numpy.float32)
+first.tensor("a.png", "trainer", equal)
+first.save()
+other = equal.copy()
+other[1, 2, 3] = 0.25
+broken = equal.copy()
+broken[0, 0, 0] = numpy.nan
+second = Album(folder, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+second.tensor("a.png", "deploy", other)
+second.difference("a.png", "deploy", equal, other)
+second.difference("b.png", "deploy", equal, broken)
+second.difference("c.png", "deploy", equal, equal[:, :2])
+second.save()
+print(json.dumps("done"))
+"""
+
+
+def test_another_probe_adds_its_pictures_without_torch(bench: Bench) -> None:
+    folder = bench.folder("pictures-deploy")
+    bench.python(_DEPLOY, folder)
+    found = index_of(folder)
+    assert set(found) == {
+        ("a.png", "trainer"),
+        ("a.png", "deploy"),
+        *((name, "deploy-difference") for name in ("a.png", "b.png", "c.png")),
+    }
+    one = found["a.png", "deploy-difference"]
+    assert one.max_abs == 0.25
+    assert one.different == pytest.approx(1 / 72)
+    with Image.open(folder / one.file) as image:
+        assert image.size == (6, 4)
+        assert [image.getpixel((x, y)) for x, y in ((3, 2), (0, 0))] == [255, 0]
+    with Image.open(folder / found["a.png", "deploy"].file) as image:
+        assert image.getpixel((3, 2)) == (128, 159, 128)
+    for name, files in (("b.png", True), ("c.png", False)):
+        entry = found[name, "deploy-difference"]
+        assert entry.max_abs is not None
+        assert entry.max_abs > 1e300
+        assert bool(entry.file) == files
+
+
 def test_files_that_the_dataset_does_not_take_are_named(bench: Bench) -> None:
     out = bench.folder("preprocess-suffix")
     taken, left = out / "taken.png", out / "left.bmp"

@@ -13,6 +13,7 @@ from porter.gates.catalogue import GATES
 from porter.records.base import from_json, to_json
 from porter.records.review import Review, ReviewFile, ReviewGate
 from porter.report import changes
+from porter.report import page as page_module
 from porter.report.page import render
 from porter.report.proofs import read_hops
 from porter.report.review import build_review
@@ -247,6 +248,17 @@ def test_nothing_outside_the_workspace_gets_into_the_page(make: Make, tmp_path: 
     page = render(review(sample))
     assert b"SECRET" not in page
     assert page.count(b"data:image/png;base64,") == 5  # eight, less the three
+
+
+def test_the_page_has_an_end_however_many_pictures_there_are(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = review(make("open"))
+    whole = render(found).count(b"data:image/png;base64,")
+    monkeypatch.setattr(page_module, "_PICTURES_BYTES", 300)
+    cut = render(found)
+    assert 0 < cut.count(b"data:image/png;base64,") < whole == 8
+    assert cut.count(b"no picture") == 8 - cut.count(b"data:image/png;base64,")
 
 
 def hop(**evidence: Any) -> Any:

@@ -78,11 +78,21 @@ def _is_loopback(host: str) -> bool:
 @pytest.fixture(scope="session")
 def tao_environment() -> Environment:
     """The managed tao-pytorch environment of the person who runs the tests; skips where there is none."""
+    return _built("tao-pytorch-7.0.1")
+
+
+@pytest.fixture(scope="session")
+def deploy_environment() -> Environment:
+    """The managed tao-deploy environment of the person who runs the tests; skips where there is none."""
+    return _built("tao-deploy-7.0.1")
+
+
+def _built(set_name: str) -> Environment:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PORTER_CACHE", str(REAL_CACHE))
-        found = environments.find("tao-pytorch-7.0.1")
+        found = environments.find(set_name)
     if found is None:
-        pytest.skip("the environment tao-pytorch-7.0.1 is not built; any port builds it")
+        pytest.skip(f"the environment {set_name} is not built; any port builds it")
     return found
 
 

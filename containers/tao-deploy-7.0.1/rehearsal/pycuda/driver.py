@@ -108,7 +108,7 @@ class DeviceAllocation:
     __index__ = __int__
 
     def free(self) -> None:
-        """Free the block, once the device is done with it."""
+        """Free the block, after the work that is waiting, as that may need it."""
         if not self._held:
             raise LogicError(f"the device memory at {self.address:#x} was freed before")
         memory.synchronize_all()
@@ -119,7 +119,7 @@ class DeviceAllocation:
         if getattr(self, "_held", False):
             # At the end of the process the bookkeeping may be gone before this block is.
             with contextlib.suppress(Exception):
-                memory.release(self.address)
+                self.free()
 
 
 def mem_alloc(bytes: int) -> DeviceAllocation:

@@ -1,0 +1,480 @@
+"""What the stand-ins do and catch; run by the pytest of the rehearsal environment, see test_stand_ins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pycuda.autoinit
+import pycuda.driver as cuda
+import pytest
+import tensorrt as trt
+from onnx import TensorProto, helper, numpy_helper
+
+LOGGER = trt.Logger(trt.Logger.ERROR)
+SHAPE = (3, 8, 8)
+PROFILE = ((1, *SHAPE), (2, *SHAPE), (4, *SHAPE))
+
+
+def write_onnx(path: Path, batch: str | int = "batch", dtype: int = TensorProto.FLOAT, **save: Any) -> Path:
+    """Write a network of 3 classes on images of 8 x 8."""
+    random = np.random.default_rng(0)
+    numbers = helper.tensor_dtype_to_np_dtype(dtype)
+    weights = [
+        numpy_helper.from_array(random.normal(size=size).astype(numbers), name)
+        for name, size in (("kernel", (4, 3, 3, 3)), ("head", (4 * 8 * 8, 3)))
+    ]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["images", "kernel"], ["maps"], pads=[1] * 4),
+            helper.make_node("Flatten", ["maps"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "head"], ["logits"]),
+        ],
+        "toy",
+        [helper.make_tensor_value_info("images", dtype, [batch, *SHAPE])],
+        [helper.make_tensor_value_info("logits", dtype, [batch, 3])],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path, **save)
+    return path
+
+
+def parse(path: Path, flags: int = 0) -> tuple[trt.Builder, trt.INetworkDefinition]:
+    builder = trt.Builder(LOGGER)
+    network = builder.create_network(flags)
+    parser = trt.OnnxParser(network, LOGGER)
+    assert parser.parse_from_file(str(path)), parser.get_error(0).desc()
+    return builder, network
+
+
+def build(
+    path: Path,
+    profile: tuple[Any, Any, Any] | None = PROFILE,
+    flags: tuple[Any, ...] = (),
+    calibrator: Any = None,
+    network_flags: int = 0,
+) -> bytes:
+    builder, network = parse(path, network_flags)
+    config = builder.create_builder_config()
+    if profile is not None:
+        shapes = builder.create_optimization_profile()
+        shapes.set_shape(input="images", min=profile[0], opt=profile[1], max=profile[2])
+        config.add_optimization_profile(shapes)
+        config.set_calibration_profile(shapes)
+    for flag in flags:
+        config.set_flag(flag)
+    if calibrator is not None:
+        config.int8_calibrator = calibrator
+    with builder.build_serialized_network(network, config) as contents:
+        return bytes(contents)
+
+
+def engine_of(path: Path, **how: Any) -> trt.ICudaEngine:
+    return trt.Runtime(LOGGER).deserialize_cuda_engine(build(path, **how))
+
+
+def infer(
+    engine: trt.ICudaEngine, images: np.ndarray, skip: str = "", bind: dict[str, str] | None = None
+) -> np.ndarray:
+    """Run an engine the way tao-deploy does, leaving out one step, or with the wrong addresses."""
+    context = engine.create_execution_context()
+    if skip != "shape":
+        assert context.set_input_shape("images", images.shape)
+    stream = cuda.Stream()
+    shapes = {"images": images.shape, "logits": (len(images), 3)}
+    host, device = {}, {}
+    for name, shape in shapes.items():
+        host[name] = cuda.pagelocked_empty(trt.volume(shape), trt.nptype(engine.get_tensor_dtype(name)))
+        device[name] = cuda.mem_alloc(host[name].nbytes)
+    for name in shapes:
+        if skip != f"address of {name}":
+            context.set_tensor_address(name, int(device[(bind or {}).get(name, name)]))
+    if skip != "input copy":
+        np.copyto(host["images"], images.ravel())
+    if skip != "copy to device":
+        cuda.memcpy_htod_async(device["images"], host["images"], stream)
+    assert context.execute_async_v3(stream_handle=stream.handle)
+    if skip != "copy from device":
+        cuda.memcpy_dtoh_async(host["logits"], device["logits"], stream)
+    if skip != "synchronize":
+        stream.synchronize()
+    return host["logits"].reshape(shapes["logits"]).copy()
+
+
+def images(count: int, dtype: Any = np.float32) -> np.ndarray:
+    return np.random.default_rng(count).normal(size=(count, *SHAPE)).astype(dtype)
+
+
+def direct(path: Path, batch: np.ndarray) -> np.ndarray:
+    return np.asarray(onnxruntime.InferenceSession(str(path)).run(None, {"images": batch})[0])
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    return write_onnx(tmp_path / "toy.onnx")
+
+
+class Calibrator(trt.IInt8EntropyCalibrator2):  # type: ignore[misc]
+    """Hands out zeros, in memory for *size* images, and keeps its cache in a file."""
+
+    def __init__(self, cache: Path, batches: int = 3, size: int = 2, copied: bool = True) -> None:
+        super().__init__()
+        self.cache, self.left, self.copied = cache, batches, copied
+        self.batch = np.zeros((size, *SHAPE), np.float32)
+        self.memory = cuda.mem_alloc(self.batch.nbytes)
+
+    def get_batch_size(self) -> int:
+        return len(self.batch)
+
+    def get_batch(self, names: list[str]) -> list[int] | None:
+        assert names == ["images"]
+        if not self.left:
+            return None
+        self.left -= 1
+        if self.copied:
+            cuda.memcpy_htod(self.memory, self.batch)
+        return [int(self.memory)]
+
+    def read_calibration_cache(self) -> bytes | None:
+        return self.cache.read_bytes() if self.cache.exists() else None
+
+    def write_calibration_cache(self, cache: memoryview) -> None:
+        self.cache.write_bytes(cache)
+
+
+# Running
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_an_engine_computes_what_onnxruntime_does(tmp_path: Path, count: int, dtype: int) -> None:
+    path = write_onnx(tmp_path / "toy.onnx", dtype=dtype)
+    batch = images(count, helper.tensor_dtype_to_np_dtype(dtype))
+    np.testing.assert_array_equal(infer(engine_of(path), batch), direct(path, batch))
+
+
+@pytest.mark.parametrize("step", ["input copy", "copy to device", "copy from device", "synchronize"])
+def test_a_copy_left_out_reads_as_nan(toy: Path, step: str) -> None:
+    assert np.isnan(infer(engine_of(toy), images(2), skip=step)).all()
+
+
+def test_swapped_bindings(toy: Path) -> None:
+    with pytest.raises(cuda.LogicError, match=r"takes 1536 bytes, but the device memory at .* has 24"):
+        infer(engine_of(toy), images(2), bind={"images": "logits", "logits": "images"})
+
+
+def test_a_batch_above_the_profile(toy: Path) -> None:
+    with pytest.raises(trt.RehearsalError, match=r"\[5, 3, 8, 8\].* takes \[1, 3, 8, 8\] to \[4, 3, 8, 8\]"):
+        infer(engine_of(toy), images(5))
+
+
+def test_another_batch_than_a_static_network_has(tmp_path: Path) -> None:
+    engine = engine_of(write_onnx(tmp_path / "static.onnx", batch=1), profile=None)
+    assert engine.get_tensor_profile_shape("images", 0) == [(1, *SHAPE)] * 3
+    with pytest.raises(trt.RehearsalError, match=r"takes \[1, 3, 8, 8\] to \[1, 3, 8, 8\]"):
+        infer(engine, images(3))
+
+
+def test_a_shape_that_was_never_set(toy: Path) -> None:
+    with pytest.raises(trt.RehearsalError, match="set_input_shape was never called for images"):
+        infer(engine_of(toy), images(2), skip="shape")
+
+
+@pytest.mark.parametrize("name", ["images", "logits"])
+def test_an_address_that_was_never_set(toy: Path, name: str) -> None:
+    with pytest.raises(trt.RehearsalError, match=f"set_tensor_address was never called for {name}"):
+        infer(engine_of(toy), images(2), skip=f"address of {name}")
+
+
+def test_memory_that_was_freed_before_the_run(toy: Path) -> None:
+    context = engine_of(toy).create_execution_context()
+    context.set_input_shape("images", (1, *SHAPE))
+    for name in ("images", "logits"):
+        block = cuda.mem_alloc(768)
+        context.set_tensor_address(name, int(block))
+        block.free()
+    with pytest.raises(cuda.LogicError, match="no address of device memory that is allocated now"):
+        context.execute_async_v3(stream_handle=cuda.Stream().handle)
+
+
+def test_shapes_before_and_after_one_is_set(toy: Path) -> None:
+    engine = engine_of(toy)
+    context = engine.create_execution_context()
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    assert names == ["images", "logits"]
+    assert [engine.get_tensor_mode(name) for name in names] == [
+        trt.TensorIOMode.INPUT,
+        trt.TensorIOMode.OUTPUT,
+    ]
+    assert [context.get_tensor_shape(name) for name in names] == [(-1, *SHAPE), (-1, 3)]
+    context.set_input_shape("images", [3, *SHAPE])
+    assert [context.get_tensor_shape(name) for name in names] == [(3, *SHAPE), (3, 3)]
+    assert [engine.get_tensor_shape(name) for name in names] == [(-1, *SHAPE), (-1, 3)]
+
+
+def test_a_batch_size_of_none(toy: Path) -> None:
+    with pytest.raises(TypeError, match="every dimension has to be an integer"):
+        engine_of(toy).create_execution_context().set_input_shape("images", [None, *SHAPE])
+
+
+# Engine files
+
+
+@pytest.mark.parametrize("contents", [b"", b"ftrt\0\0\0\1", b"\x08\x08onnx"])
+def test_foreign_engine_bytes(contents: bytes) -> None:
+    with pytest.raises(trt.RehearsalError, match="no engine of the rehearsal"):
+        trt.Runtime(LOGGER).deserialize_cuda_engine(contents)
+
+
+def test_half_an_engine(toy: Path) -> None:
+    contents = build(toy)
+    with pytest.raises(trt.RehearsalError, match="bytes of ONNX where"):
+        trt.Runtime(LOGGER).deserialize_cuda_engine(contents[: len(contents) - 10])
+
+
+def test_the_header_says_how_an_engine_was_built(toy: Path, tmp_path: Path) -> None:
+    file = tmp_path / "toy.engine"
+    file.write_bytes(build(toy))
+    assert trt.read_rehearsal(file) == {
+        "profiles": {"images": [[1, *SHAPE], [2, *SHAPE], [4, *SHAPE]]},
+        "flags": [],
+        "calibration": {},
+    }
+    file.write_bytes(build(toy, flags=(trt.BuilderFlag.FP16, trt.BuilderFlag.BF16)))
+    assert trt.read_rehearsal(str(file))["flags"] == ["BF16", "FP16"]
+    strongly = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    file.write_bytes(build(toy, network_flags=strongly))
+    assert trt.read_rehearsal(file)["flags"] == ["STRONGLY_TYPED"]
+
+
+# Parsing
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "unknown operator", "double"])
+def test_a_broken_onnx_file_is_refused(tmp_path: Path, damage: str) -> None:
+    path = write_onnx(tmp_path / "toy.onnx", dtype=TensorProto.DOUBLE if damage == "double" else 1)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut off":
+        path.write_bytes(path.read_bytes()[:200])
+    elif damage == "unknown operator":
+        model = onnx.load(path)
+        model.graph.node[1].op_type = "Flatten3"
+        onnx.save(model, path)
+    builder = trt.Builder(LOGGER)
+    network = builder.create_network()
+    parser = trt.OnnxParser(network, LOGGER)
+    assert parser.parse_from_file(str(path)) is False
+    assert parser.num_errors == 1
+    assert "toy.onnx" in str(parser.get_error(0))
+    with pytest.raises(trt.RehearsalError, match="the network is empty"):
+        builder.build_serialized_network(network, builder.create_builder_config())
+
+
+def test_weights_in_a_file_of_their_own_go_into_the_engine(tmp_path: Path) -> None:
+    path = write_onnx(
+        tmp_path / "toy.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    expected = direct(path, images(2))
+    engine = engine_of(path)
+    (tmp_path / "weights.bin").unlink()
+    np.testing.assert_array_equal(infer(engine, images(2)), expected)
+    builder = trt.Builder(LOGGER)
+    assert not trt.OnnxParser(builder.create_network(), LOGGER).parse_from_file(str(path))
+
+
+# Building
+
+
+@pytest.mark.parametrize(
+    ("profile", "says"),
+    [
+        (None, r"images has the shape \[-1, 3, 8, 8\] and no optimization profile"),
+        (((1, 3, 8, 8), (1, 3, 8, 8), (1, 3, 9, 8)), r"has \[1, 3, 9, 8\], but the network takes"),
+        (((1, 8, 8), (1, 8, 8), (1, 8, 8)), r"has \[1, 8, 8\], but the network takes"),
+        (((0, 3, 8, 8), (1, 3, 8, 8), (1, 3, 8, 8)), r"has \[0, 3, 8, 8\], but the network takes"),
+    ],
+)
+def test_a_profile_that_does_not_fit(toy: Path, profile: Any, says: str) -> None:
+    with pytest.raises(trt.RehearsalError, match=says):
+        build(toy, profile)
+
+
+@pytest.mark.parametrize("order", [(2, 1, 4), (1, 4, 2)])
+def test_a_profile_in_the_wrong_order(order: tuple[int, int, int]) -> None:
+    low, best, high = ((size, *SHAPE) for size in order)
+    profile = trt.Builder(LOGGER).create_optimization_profile()
+    with pytest.raises(ValueError, match="not 0 <= min <= opt <= max"):
+        profile.set_shape("images", low, best, high)
+    assert profile.get_shape("images") == []
+
+
+def test_a_profile_of_another_input(toy: Path) -> None:
+    builder, network = parse(toy)
+    config = builder.create_builder_config()
+    profile = builder.create_optimization_profile()
+    profile.set_shape("imgaes", *PROFILE)
+    config.add_optimization_profile(profile)
+    with pytest.raises(trt.RehearsalError, match=r"'imgaes'.* no inputs of the network"):
+        builder.build_serialized_network(network, config)
+
+
+def test_types_of_the_file_and_types_of_the_builder(toy: Path) -> None:
+    strongly = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    with pytest.raises(trt.RehearsalError, match=r"strongly typed .*FP16"):
+        build(toy, flags=(trt.BuilderFlag.FP16,), network_flags=strongly)
+
+
+def test_a_memory_limit_is_whole_bytes() -> None:
+    config = trt.Builder(LOGGER).create_builder_config()
+    with pytest.raises(TypeError, match="number of bytes"):
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 0.5 * 2**30)
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 2**30)
+    assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 2**30
+
+
+# Calibration
+
+
+def calibration_of(contents: bytes, folder: Path) -> Any:
+    (folder / "header.engine").write_bytes(contents)
+    return trt.read_rehearsal(folder / "header.engine")["calibration"]
+
+
+def test_calibration_takes_all_batches_and_then_the_cache(toy: Path, tmp_path: Path) -> None:
+    int8 = (trt.BuilderFlag.INT8,)
+    cache = tmp_path / "cal.bin"
+    first = Calibrator(cache)
+    assert calibration_of(build(toy, flags=int8, calibrator=first), tmp_path) == {
+        "batches": 3,
+        "cache": "written",
+    }
+    assert first.left == 0
+    written = cache.read_bytes()
+    assert b"rehearsal" in written
+    second = Calibrator(cache)
+    assert calibration_of(build(toy, flags=int8, calibrator=second), tmp_path) == {
+        "batches": 0,
+        "cache": "read",
+    }
+    assert second.left == 3
+    assert cache.read_bytes() == written
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "says"),
+    [
+        ({"batches": 0}, trt.RehearsalError, "neither a cache nor a batch"),
+        ({"copied": False}, trt.RehearsalError, "batch 1 of images has values that are not finite"),
+        ({"size": 1}, cuda.LogicError, r"\[2, 3, 8, 8\], takes 1536 bytes, but .* has 768"),
+    ],
+)
+def test_calibration_that_goes_wrong(
+    toy: Path, tmp_path: Path, how: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        build(toy, flags=(trt.BuilderFlag.INT8,), calibrator=Calibrator(tmp_path / "cal.bin", **how))
+    assert not (tmp_path / "cal.bin").exists()
+
+
+def test_int8_without_a_calibrator(toy: Path) -> None:
+    with pytest.raises(trt.RehearsalError, match="there is no calibrator"):
+        build(toy, flags=(trt.BuilderFlag.INT8,))
+
+
+def test_a_calibrator_without_its_base(toy: Path, tmp_path: Path) -> None:
+    class Forgetful(Calibrator):
+        def __init__(self) -> None:
+            pass
+
+    for calibrator, says in ((object(), "object is no calibrator"), (Forgetful(), "call super")):
+        with pytest.raises(TypeError, match=says):
+            build(toy, calibrator=calibrator)
+
+
+# Memory
+
+
+def test_a_second_free() -> None:
+    block = cuda.mem_alloc(16)
+    block.free()
+    with pytest.raises(cuda.LogicError, match="was freed before"):
+        block.free()
+
+
+def test_an_unknown_pointer() -> None:
+    block = cuda.mem_alloc(16)
+    here = np.zeros(4, np.float32)
+    for pointer in (here.ctypes.data, int(block) + 16, int(block) - 1):
+        with pytest.raises(cuda.LogicError, match="no address of device memory"):
+            cuda.memcpy_htod(pointer, here)
+    address = int(block)
+    del block
+    with pytest.raises(cuda.LogicError, match="no address of device memory"):
+        cuda.memcpy_dtoh(here, address)
+
+
+def test_a_wrong_size() -> None:
+    block = cuda.mem_alloc(16)
+    with pytest.raises(cuda.LogicError, match=r"takes 20 bytes, but .* has 16"):
+        cuda.memcpy_htod(block, np.zeros(5, np.float32))
+    with pytest.raises(cuda.LogicError, match=r"takes 17 bytes, but .* has 16"):
+        cuda.memcpy_dtoh(bytearray(17), block)
+    with pytest.raises(cuda.LogicError, match="of 0 bytes"):
+        cuda.mem_alloc(0)
+
+
+def test_host_and_device_mixed_up() -> None:
+    block, here = cuda.mem_alloc(16), np.zeros(4, np.float32)
+    with pytest.raises(TypeError, match="a device address is"):
+        cuda.memcpy_htod(here, block)
+    with pytest.raises(TypeError, match="a device address is"):
+        cuda.memcpy_dtoh(block, here)
+    with pytest.raises(TypeError, match="a host buffer is wanted"):
+        cuda.memcpy_dtoh(int(block), block)
+
+
+def test_a_copy_of_an_array_with_gaps() -> None:
+    with pytest.raises(ValueError, match="contiguous"):
+        cuda.memcpy_htod(cuda.mem_alloc(64), np.zeros((4, 4), np.float32)[:, ::2])
+
+
+def test_a_copy_goes_through() -> None:
+    block = cuda.mem_alloc(24)
+    sent = np.arange(6, dtype=np.float32).reshape(2, 3)
+    cuda.memcpy_htod(block, sent)
+    sent[:] = 0
+    got = np.empty((2, 3), np.float32)
+    cuda.memcpy_dtoh(got, int(block))
+    np.testing.assert_array_equal(got, [[0, 1, 2], [3, 4, 5]])
+
+
+def test_memory_needs_a_context() -> None:
+    context = cuda.Context.get_current()
+    assert context is pycuda.autoinit.context
+    context.pop()
+    try:
+        with pytest.raises(cuda.LogicError, match="no context is current"):
+            cuda.mem_alloc(16)
+    finally:
+        context.push()
+
+
+# What TAO asks of the package itself
+
+
+def test_the_version_is_three_integers_and_not_an_old_one() -> None:
+    assert [int(part) for part in trt.__version__.split(".")] >= [10, 0, 0]
+    assert trt.REHEARSAL is True
+    assert str(trt.__doc__).startswith("Stand-in")
+
+
+def test_types_numpy_has_and_has_not() -> None:
+    assert trt.nptype(trt.float32) is np.float32
+    assert trt.volume((2, 3, 4)) == 24
+    with pytest.raises(TypeError, match="BF16"):
+        trt.nptype(trt.bfloat16)

@@ -109,11 +109,9 @@ class DeviceAllocation:
 
     def free(self) -> None:
         """Free the block, after the work that is waiting, as that may need it."""
-        if not self._held:
-            raise LogicError(f"the device memory at {self.address:#x} was freed before")
         memory.synchronize_all()
-        self._held = False
         memory.release(self.address)
+        self._held = False
 
     def __del__(self) -> None:
         if getattr(self, "_held", False):

@@ -168,13 +168,16 @@ def _too_large(facts: ConsistencyFacts, exported: Any) -> list[str]:
     tasks = deploy_specs(facts)
     if not tasks:
         return []
-    smallest, _, largest = _profile(tasks["gen_trt_engine"]) if exported == -1 else (exported,) * 3
+    profile = _profile(tasks["gen_trt_engine"]) if exported == -1 else (exported,) * 3
+    if not _rises(profile):
+        return []
+    smallest, _, largest = profile
     problems = []
     for task in ("inference", "evaluate"):
         values = tasks[task].values
         size = values.get(f"{task}.batch_size", -1)
-        key = f"{task}.batch_size" if size != -1 else "dataset.batch_size"
-        size = values.get(key) if size == -1 else size
+        key = "dataset.batch_size" if size == -1 else f"{task}.batch_size"
+        size = values.get(key)
         if not isinstance(size, int) or not smallest <= size <= largest:
             where = deploy_spec_path(facts.name, task)
             problems.append(f"{where}: {key} is {size!r}, the engine takes {smallest} to {largest}")

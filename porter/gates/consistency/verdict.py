@@ -14,6 +14,7 @@ PACKAGE: dict[Repo, str] = {"tao-pytorch": "nvidia_tao_pytorch", "tao-deploy": "
 DEPLOY_TASKS = ("gen_trt_engine", "inference", "evaluate")
 
 _SHOWN = 4
+_FIX = "change the other places too, or put back what porter rendered: it lies under .porter/pristine"
 
 
 def verdict(
@@ -31,7 +32,7 @@ def verdict(
     if problems:
         more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
         shown = "; ".join(problems[:_SHOWN])
-        return failed(gate, f"{shown}{more}", problems=list(problems), **evidence)
+        return failed(gate, f"{shown}{more}", fix=_FIX, problems=list(problems), **evidence)
     if "tao-deploy" not in facts.repos:
         return blocked(gate, f"holds in tao-pytorch: {said}; {facts.why_no_deploy}", **evidence)
     return passed(gate, said, **evidence)

@@ -76,7 +76,7 @@ def facts(
     root: Repo = "tao-pytorch"
     whole = ConsistencyFacts(
         name=NAME,
-        config_root={root: "nvidia_tao_pytorch.config"},
+        config_root={root: "nvidia_tao_pytorch.config", "tao-deploy": "nvidia_tao_deploy.config"},
         repos=(root,),
         why_no_deploy="there is none",
         files={root: {}},

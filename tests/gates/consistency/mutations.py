@@ -189,6 +189,14 @@ TRAINER: tuple[Mutation, ...] = (
     _row("params-mapping", f"{_CONFIG}/model_params_mapping.py", "", None, "map_params is 'not there'"),
     _row(
         "params-mapping",
+        _SCHEMA,
+        'value="vit_base_patch16"',
+        'value="vit_large_patch16"',
+        "default_config.py: model.backbone.type is 'vit_large_patch16'",
+        "experiment_spec.yaml: model.backbone.type has 'vit_base_patch16'",
+    ),
+    _row(
+        "params-mapping",
         _SPEC,
         "in_channels: 768",
         "in_channels: 384",
@@ -322,6 +330,13 @@ DEPLOYED: tuple[Mutation, ...] = (
     ),
     _row(
         "schemas",
+        f"{_DEPLOYED}/default_config.py",
+        "class ExperimentConfig(common_config.CommonExperimentConfig)",
+        "class ExperimentConfig(classification.ExperimentConfig)",
+        "default_config.py: ExperimentConfig: lineage",
+    ),
+    _row(
+        "schemas",
         f"tao-pytorch/nvidia_tao_pytorch/config/{NAME}/default_config.py",
         "class TrainConfig(classification.TrainExpConfig):\n",
         "class TrainConfig(classification.TrainExpConfig):\n    more: int = INT_FIELD(value=1)\n",
@@ -372,6 +387,14 @@ DEPLOYED: tuple[Mutation, ...] = (
         "loader = VitDemoLoader(",
         "loader = ImageBatcher(",
         "engine_builder.py: calibration does not read its images through the loader",
+    ),
+    _row(
+        "normalisation",
+        f"{_RUNS}/engine_builder.py",
+        "self.image_std = image_std",
+        "self.image_std = image_mean",
+        "engine_builder.py",
+        "image_std is image_mean, not the spec's dataset.augmentation.std",
     ),
     _row(
         "normalisation",

@@ -22,6 +22,13 @@ def test_what_the_clones_have_differently_is_named(whole_port: Port) -> None:
     assert {"dataset.num_classes", "model.backbone.type"} < set(gate.evidence["generated"])
 
 
+def test_mean_and_std_are_followed_from_the_spec_to_the_base_class(whole_port: Port) -> None:
+    arguments = whole_port.gates()["consistency-normalisation"].evidence["arguments"]
+    followed = {line.partition(" ")[2] for line in arguments}
+    assert {"image_mean=cfg.dataset.augmentation.mean", "image_std=tuple(image_std)"} < followed
+    assert {"image_std = image_std", "image_mean=self.image_mean"} < followed
+
+
 @pytest.mark.parametrize("mutation", DEPLOYED, ids=str)
 def test_a_change_fails_its_item_alone(whole_port: Port, mutation: Mutation) -> None:
     with whole_port.changed(mutation.file, mutation.old, mutation.new):

@@ -10,6 +10,8 @@ import pytest
 from porter.gates.consistency import source
 from porter.gates.consistency.classes import UNSORTED, _reorderings, class_order
 from porter.gates.consistency.names import checkpoint, onnx_names
+from porter.gates.consistency.normalisation import normalisation
+from porter.gates.consistency.packages import init_files
 from porter.gates.consistency.schema import Difference, differences, same_schemas
 from porter.gates.consistency.specs import batch, image_size, spec_keys
 from porter.records.consistency import OnnxFacts, SchemaEntry, SchemaFacts, SpecFacts
@@ -256,6 +258,7 @@ def test_a_restated_field_keeps_what_the_clones_say_of_it_differently() -> None:
     assert "but for what the clones have differently: 1 descriptions" in schemas_differ(
         said, other, ("one", "two")
     )
+    assert "but for" not in schemas_differ(said, said, ("one", "two"))
     assert schemas_differ(said, other, ("one", "one")).startswith("failed")
     assert schemas_differ(said, other, ("two", "one")).startswith("failed")
 
@@ -286,6 +289,19 @@ def test_a_class_list_that_is_reordered_is_seen(code: str) -> None:
 )
 def test_other_sorting_is_let_be(code: str) -> None:
     assert list(_reorderings(ast.parse(code))) == []
+
+
+def test_a_port_without_packages_is_seen() -> None:
+    assert "no generated package below nvidia_tao_pytorch" in init_files(facts()).summary
+
+
+def test_tests_of_the_package_may_have_a_mean_of_their_own() -> None:
+    both: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy")
+    for path, seen in (("tests/net/test_net.py", False), ("nvidia_tao_deploy/cv/net/utils.py", True)):
+        files: dict[Repo, dict[str, str]] = {
+            "tao-deploy": {path: "NetLoader(image_mean=[0], image_std=image_std)"}
+        }
+        assert ("image_mean is [0]" in str(normalisation(facts(repos=both, files=files)).evidence)) is seen
 
 
 def test_only_the_package_is_held_to_the_order() -> None:

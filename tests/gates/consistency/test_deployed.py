@@ -20,6 +20,7 @@ def test_what_the_clones_have_differently_is_named(whole_port: Port) -> None:
     assert "descriptions" in gate.summary
     assert "dataset.num_classes" in gate.evidence["inherited"]["metadata.description"]
     assert {"dataset.num_classes", "model.backbone.type"} < set(gate.evidence["generated"])
+    assert "train.seed" not in gate.evidence["generated"]
 
 
 def test_mean_and_std_are_followed_from_the_spec_to_the_base_class(whole_port: Port) -> None:

@@ -15,6 +15,7 @@ from porter.gates.consistency.packages import init_files
 from porter.gates.consistency.schema import Difference, differences, same_schemas
 from porter.gates.consistency.specs import batch, image_size, spec_keys
 from porter.records.consistency import OnnxFacts, SchemaEntry, SchemaFacts, SpecFacts
+from porter.records.gates import GateResult
 from porter.records.reference import Repo
 from tests.gates.consistency.facts import (
     CLONE,
@@ -239,7 +240,7 @@ def test_another_base_makes_what_it_brings_a_difference_of_ours() -> None:
     }
 
 
-def schemas_differ(ours: SchemaEntry, theirs: SchemaEntry, upstream: tuple[Any, Any]) -> str:
+def schemas_differ(ours: SchemaEntry, theirs: SchemaEntry, upstream: tuple[Any, Any]) -> GateResult:
     """Return how the item ends for two restated fields whose originals have other descriptions."""
     sides: dict[Repo, SchemaFacts] = {}
     roots: dict[Repo, str] = {}
@@ -248,19 +249,18 @@ def schemas_differ(ours: SchemaEntry, theirs: SchemaEntry, upstream: tuple[Any, 
         original = entry(CLONE, metadata={"description": words})
         sides[repo] = SchemaFacts(fields={"a": field}, specs={}, upstream={"a": original})
         roots[repo] = f"nvidia_{repo.replace('-', '_')}.config"
-    gate = same_schemas(facts(repos=tuple(sides), schemas=sides, config_root=roots))
-    return f"{gate.state}: {gate.summary}"
+    return same_schemas(facts(repos=tuple(sides), schemas=sides, config_root=roots))
 
 
 def test_a_restated_field_keeps_what_the_clones_say_of_it_differently() -> None:
     said, other = entry(metadata={"description": "one"}), entry(metadata={"description": "two"})
-    assert schemas_differ(said, other, ("one", "two")).startswith("passed")
-    assert "but for what the clones have differently: 1 descriptions" in schemas_differ(
-        said, other, ("one", "two")
-    )
-    assert "but for" not in schemas_differ(said, said, ("one", "two"))
-    assert schemas_differ(said, other, ("one", "one")).startswith("failed")
-    assert schemas_differ(said, other, ("two", "one")).startswith("failed")
+    kept = schemas_differ(said, other, ("one", "two"))
+    assert kept.state == "passed"
+    assert "but for what the clones have differently: 1 description" in kept.summary
+    assert "but for" not in schemas_differ(said, said, ("one", "two")).summary
+    for upstream in (("one", "one"), ("two", "one")):
+        gate = schemas_differ(said, other, upstream)
+        assert (gate.state, gate.evidence["inherited"]) == ("failed", {})
 
 
 @pytest.mark.parametrize(

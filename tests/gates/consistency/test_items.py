@@ -12,7 +12,7 @@ from porter.gates.consistency.classes import UNSORTED, _reorderings, class_order
 from porter.gates.consistency.names import checkpoint, onnx_names
 from porter.gates.consistency.normalisation import normalisation
 from porter.gates.consistency.packages import init_files
-from porter.gates.consistency.schema import Difference, differences, same_schemas
+from porter.gates.consistency.schema import Difference, _shown, differences, same_schemas
 from porter.gates.consistency.specs import batch, image_size, spec_keys
 from porter.records.consistency import OnnxFacts, SchemaEntry, SchemaFacts, SpecFacts
 from porter.records.gates import GateResult
@@ -250,6 +250,14 @@ def schemas_differ(ours: SchemaEntry, theirs: SchemaEntry, upstream: tuple[Any, 
         sides[repo] = SchemaFacts(fields={"a": field}, specs={}, upstream={"a": original})
         roots[repo] = f"nvidia_{repo.replace('-', '_')}.config"
     return same_schemas(facts(repos=tuple(sides), schemas=sides, config_root=roots))
+
+
+def test_inherited_differences_are_said_in_short() -> None:
+    assert (
+        _shown({"presence": ["a.b"], "metadata.description": ["c", "d"]}) == "a.b (presence), 2 descriptions"
+    )
+    assert _shown({"type": ["a", "b", "c", "d", "e"]}) == "a (type), b (type), c (type), 2 more"
+    assert _shown({"default": ["a", "b", "c"]}) == "a (default), b (default), c (default)"
 
 
 def test_a_restated_field_keeps_what_the_clones_say_of_it_differently() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -46,6 +47,12 @@ PROCESSORS = {
 }
 TRAINER_TESTS = f"tests/cv_unit_test/{NAME}"
 DEPLOY_TESTS = f"tests/{NAME}"
+# What the packages import of others and takes long: imported once for all runs.
+TRAINER_IMPORTS = (
+    *("cv2", "fvcore.common.registry", "hydra", "onnx", "onnxruntime", "pytorch_lightning", "s3fs"),
+    *("timm", "torchmetrics", "transformers.optimization"),
+)
+DEPLOY_IMPORTS = ("cv2", "h5py", "hydra", "matplotlib.pyplot", "onnx", "onnxruntime", "pycocotools.mask")
 
 
 class Run(Record, frozen=True, kw_only=True):
@@ -55,6 +62,7 @@ class Run(Record, frozen=True, kw_only=True):
         file, old, new: the change; none where *file* is empty.
         fails: the test that has to notice; empty where all have to pass.
         tests: the file or folder to run.
+        kind: of the processor that the package was generated for.
     """
 
     file: str = ""
@@ -62,6 +70,7 @@ class Run(Record, frozen=True, kw_only=True):
     new: str = ""
     fails: str = ""
     tests: str
+    kind: str = "square"
 
 
 # Imports what takes seconds once, then makes every change in turn and runs pytest in a child.
@@ -74,13 +83,16 @@ asked = json.loads(Path(sys.argv[1]).read_text())
 for module in asked["imports"]:
     importlib.import_module(module)
 for number, run in enumerate(asked["runs"]):
-    path = Path(run["file"])
+    root = asked["roots"][run["kind"]]
+    path = Path(root, run["file"])
     before = path.read_text() if run["file"] else ""
     if run["file"]:
         assert run["old"] in before, (run["file"], run["old"])
         path.write_text(before.replace(run["old"], run["new"]))
     child = os.fork()
     if not child:
+        os.chdir(root)
+        sys.path.insert(0, root)
         out = Path(asked["out"])
         log = os.open(out / f"{number}.txt", os.O_CREAT | os.O_WRONLY)
         os.dup2(log, 1)
@@ -96,7 +108,7 @@ for number, run in enumerate(asked["runs"]):
 
 
 def run_all(
-    root: Path,
+    roots: dict[str, Path],
     environment: Environment,
     runs: Sequence[Run],
     out: Path,
@@ -104,15 +116,22 @@ def run_all(
     imports: Sequence[str] = (),
     options: Sequence[str] = (),
 ) -> dict[Run, UnitTests]:
-    """Run the generated tests below *root* with one change after the other."""
+    """Run the generated tests with one change after the other, in the clone of the run's kind."""
     out.mkdir()
-    asked = {"runs": runs, "out": str(out), "imports": imports, "options": options}
+    asked = {
+        "roots": {kind: str(root) for kind, root in roots.items()},
+        "runs": runs,
+        "out": str(out),
+        "imports": imports,
+        "options": options,
+    }
     (out / "asked.json").write_bytes(msgspec.json.encode(asked))
     done = subprocess.run(
         [environment.python, "-c", _RUNNER, str(out / "asked.json")],
-        cwd=root,
+        cwd=out,
         env={
-            "PYTHONPATH": ":".join([str(root), *environment.python_path]),
+            "PYTHONPATH": ":".join(environment.python_path),
+            "OMP_NUM_THREADS": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PATH": "/usr/bin:/bin",
             "HOME": str(out),
@@ -144,12 +163,6 @@ def lay(root: Path, values: ClassificationContext, repo: Repo, stage: Path) -> t
     files = render(values.template_data(), repo, stage)
     write(root, {file.path: file.content for file in files})
     return files
-
-
-@pytest.fixture(scope="module")
-def trainer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kit with a small backbone."""
-    return add_mini_backbone(kit_clone(tmp_path_factory.mktemp("trainer")))
 
 
 @pytest.fixture(scope="module")
@@ -353,29 +366,20 @@ DEPLOY_CHANGES = {
 
 @pytest.fixture(scope="module")
 def trainer_runs(
-    trainer: Path,
-    reference: Reference,
-    tao_environment: Environment,
-    tmp_path_factory: pytest.TempPathFactory,
+    reference: Reference, tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[Run, UnitTests]:
     """How the tests of the trainer's package end, whole and with every change."""
     folder = tmp_path_factory.mktemp("trainer-runs")
-    imports = (
-        "onnxruntime",
-        "pytorch_lightning",
-        "timm",
-        "torch",
-        "torchmetrics",
-        "transformers.optimization",
-    )
+    kit = add_mini_backbone(kit_clone(folder))
+    roots = {}
+    for kind, processor in PROCESSORS.items():
+        roots[kind] = folder / kind
+        shutil.copytree(kit / "nvidia_tao_pytorch", roots[kind] / "nvidia_tao_pytorch")
+        lay(roots[kind], mini_context(reference, processor), "tao-pytorch", folder / f"stage-{kind}")
+    runs = [Run(tests=TRAINER_TESTS), *TRAINER_CHANGES.values(), *map(resized, ("crop", "bicubic"))]
     options = ("-m", "cv_unit", "-W", "ignore")
-    found: dict[Run, UnitTests] = {}
-    for kind in ("crop", "bicubic", "square"):
-        lay(trainer, mini_context(reference, PROCESSORS[kind]), "tao-pytorch", folder / f"stage-{kind}")
-        runs = [Run(tests=TRAINER_TESTS), *TRAINER_CHANGES.values()] if kind == "square" else [resized(kind)]
-        out = folder / kind
-        found |= run_all(trainer, tao_environment, runs, out, imports=imports, options=options)
-    return found
+    imports = TRAINER_IMPORTS
+    return run_all(roots, tao_environment, runs, folder / "out", imports=imports, options=options)
 
 
 def resized(kind: str) -> Run:
@@ -386,6 +390,7 @@ def resized(kind: str) -> Run:
         new="if False:",
         tests=f"{TRAINER_TESTS}/test_dataloader.py",
         fails="test_the_centre_is_kept" if kind == "crop" else "test_the_whole_image_is_resized",
+        kind=kind,
     )
 
 
@@ -400,8 +405,8 @@ def deploy_runs(
     folder = tmp_path_factory.mktemp("deploy-runs")
     lay(deploy_clone, deploy_values("square"), "tao-deploy", folder / "stage")
     runs = [Run(tests=DEPLOY_TESTS), *DEPLOY_CHANGES.values()]
-    imports = ("hydra", "numpy", "omegaconf", "onnx", "onnxruntime", "PIL.Image")
-    return run_all(deploy_clone, deploy_environment, runs, folder / "out", imports=imports)
+    roots = {"square": deploy_clone}
+    return run_all(roots, deploy_environment, runs, folder / "out", imports=DEPLOY_IMPORTS)
 
 
 @pytest.mark.torch_env

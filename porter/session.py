@@ -8,7 +8,7 @@ import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from porter import cache, resources
 from porter.errors import PorterError, SandboxError, WorkspaceError
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from porter.sandbox.base import Sandbox
 
 T = TypeVar("T")
+
+Runtime = Repo | Literal["rehearsal"]
+"""Whose environment a run gets: a repository's, or the rehearsal's whatever TensorRT there is."""
 
 REHEARSAL = "tao-deploy-7.0.1"
 """The requirement set that runs tao-deploy without a GPU; its stand-ins serve every 7.x release."""
@@ -45,7 +48,7 @@ class PortSession:
         self.ui = ui
         self.dry_run = dry_run
         self.journal = Journal(workspace, say=ui.info)
-        self._sandboxes: dict[Repo, Sandbox] = {}
+        self._sandboxes: dict[Runtime, Sandbox] = {}
         self._last_run: Path | None = None
 
     @property
@@ -209,11 +212,15 @@ class PortSession:
     @functools.cached_property
     def deploy_environment(self) -> Environment:
         """What runs tao-deploy: TensorRT where this machine has it, else the rehearsal environment."""
-        from porter.sandbox import environments, tensorrt
+        from porter.sandbox import tensorrt
 
-        real = tensorrt.find()
-        if real is not None:
-            return real
+        return tensorrt.find() or self.rehearsal_environment
+
+    @functools.cached_property
+    def rehearsal_environment(self) -> Environment:
+        """The environment without a GPU: stand-ins, TensorRT-RTX's parser, pytest, linters."""
+        from porter.sandbox import environments
+
         found = environments.find(REHEARSAL)
         if found is not None:
             return found
@@ -225,11 +232,13 @@ class PortSession:
         """Whether TensorRT is stood in for."""
         return self.deploy_environment.name == REHEARSAL
 
-    def runtime(self, repo: Repo) -> Environment:
-        """Return the environment that runs the code of *repo*."""
-        return self.deploy_environment if repo == "tao-deploy" else self.environment()
+    def runtime(self, runtime: Runtime) -> Environment:
+        """Return the environment that runs the code of a repository, or the rehearsal's."""
+        if runtime == "rehearsal":
+            return self.rehearsal_environment
+        return self.deploy_environment if runtime == "tao-deploy" else self.environment()
 
-    def sandbox(self, runtime: Repo = "tao-pytorch") -> Sandbox:
+    def sandbox(self, runtime: Runtime = "tao-pytorch") -> Sandbox:
         """Return the sandbox that probes and gates of *runtime* run in."""
         if runtime not in self._sandboxes:
             from porter.sandbox.host import HostSandbox
@@ -251,7 +260,7 @@ class PortSession:
         packages: Sequence[Path | str] = (),
         limits: Limits | None = None,
         error: type[PorterError] = SandboxError,
-        runtime: Repo = "tao-pytorch",
+        runtime: Runtime = "tao-pytorch",
     ) -> T:
         """Run a probe in the sandbox and return its checked answer.
 
@@ -290,7 +299,7 @@ class PortSession:
         read: Sequence[Path | str] = (),
         write: Sequence[Path | str],
         packages: Sequence[Path | str] = (),
-        runtime: Repo = "tao-pytorch",
+        runtime: Runtime = "tao-pytorch",
         variables: Mapping[str, str] | None = None,
     ) -> RunResult:
         """Run the environment's Python with *arguments* in the sandbox, in the first folder of *write*."""

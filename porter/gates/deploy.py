@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from porter.gates.engines import MODES, schema_of, specs_of
+from porter.gates.engines import MODES, PROFILE, schema_of, specs_of
 from porter.gates.results import failed, passed
 from porter.generate.context import ClassificationContext
 from porter.generate.fileplan import SPEC
@@ -16,6 +16,8 @@ from porter.records.engines import (
     LoaderRequest,
     PackageFacts,
     PackageRequest,
+    RtxAnswer,
+    RtxRequest,
     SpecFacts,
 )
 from porter.records.gates import GateResult
@@ -201,3 +203,48 @@ def preprocessing_gate(session: PortSession, context: ClassificationContext) -> 
         f"{split} in batches of {', '.join(map(str, rows))}" for split, rows in answer.batches.items()
     )
     return passed(gate, f"{len(answer.checks)} tensors {said}; {batches}", **evidence)
+
+
+def parser_gate(session: PortSession) -> GateResult:
+    """Have TensorRT-RTX parse and build the exported graph."""
+    onnx = session.workspace.results / "gates" / "export" / f"{session.options.name}.onnx"
+    request = RtxRequest(onnx=str(onnx), batches=PROFILE)
+    answer = session.journal.step(
+        "parser",
+        {
+            "request": request,
+            "onnx": session.fingerprint(onnx),
+            "environment": session.rehearsal_environment.digest,
+        },
+        RtxAnswer,
+        lambda: session.probe("rtx_build", request, RtxAnswer, read=[onnx.parent], runtime="rehearsal"),
+    )
+    evidence: dict[str, Any] = {
+        "version": answer.version,
+        "inputs": answer.inputs,
+        "outputs": answer.outputs,
+        "engine_bytes": answer.engine_bytes,
+        "messages": list(answer.messages),
+    }
+    if answer.refusals:
+        first = answer.refusals[0]
+        where = f"from module {first.module}" if first.module else "its name tells of no module"
+        # `false` is all that the parser says of a standard operator without support.
+        said = first.description if first.description not in ("", "false") else first.function
+        return failed(
+            "parser",
+            f"TensorRT-RTX refuses {first.operator}: node {first.node or 'without a name'}, {where} ({said})",
+            fix=f"replace the operation in {first.module or 'the model'} by one that TensorRT has",
+            refusals=[f"{item.operator} {item.node} ({item.module or '?'})" for item in answer.refusals],
+            **evidence,
+        )
+    if not answer.parsed or not answer.engine_bytes:
+        what = "build" if answer.parsed else "parse"
+        reason = answer.messages[0] if answer.messages else "it gives no reason"
+        return failed("parser", f"TensorRT-RTX does not {what} the graph: {reason}", **evidence)
+    return passed(
+        "parser",
+        f"TensorRT-RTX {answer.version} parses and builds it, batches {PROFILE[0]}-{PROFILE[2]}: "
+        f"{answer.engine_bytes / 1e6:.1f} MB in {answer.seconds:.1f} s",
+        **evidence,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from porter.engine import Phase
-from porter.phases import choose, implement, inspect, prerequisites
+from porter.phases import choose, deploy, implement, inspect, prerequisites
 from porter.records.gates import GateResult
 from porter.session import PortSession
 
@@ -44,6 +44,13 @@ PHASES: tuple[Phase[PortSession], ...] = (
         needs=("inspection", "choice", "dataset", "model-probe"),
         makes=("file-plan", "target", "weight-plan"),
         run=_with_command(implement.run),
+    ),
+    Phase(
+        4,
+        "deploy",
+        needs=("inspection", "choice", "dataset", "preprocessing", "scripts"),
+        makes=(),
+        run=_with_command(deploy.run),
     ),
 )
 

@@ -160,3 +160,45 @@ class DeployAnswer(Record, frozen=True, kw_only=True):
 
     steps: tuple[DeployOutcome, ...]
     runtime: str
+
+
+class RtxRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/rtx_build.py``.
+
+    Attributes:
+        onnx: the graph.
+        batches: smallest, best and largest batch for axis 0 where it is dynamic; empty for no profile.
+    """
+
+    onnx: str
+    batches: tuple[int, ...] = ()
+
+
+class RtxRefusal(Record, frozen=True, kw_only=True):
+    """A node that the parser refuses, and the torch module that it came from; empty where it is not known."""
+
+    operator: str
+    node: str
+    module: str
+    code: str
+    function: str
+    description: str
+
+
+class RtxAnswer(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/rtx_build.py``.
+
+    Attributes:
+        inputs, outputs: shape by name; -1 for a dynamic axis.
+        engine_bytes: size of the plan; 0 where nothing was built.
+        messages: what the builder logged as errors.
+    """
+
+    version: str
+    parsed: bool
+    refusals: tuple[RtxRefusal, ...]
+    inputs: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
+    engine_bytes: int
+    messages: tuple[str, ...]
+    seconds: float

@@ -1,0 +1,106 @@
+"""Phase 4: the deploy package, and what of it can be proven without and with TensorRT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from porter.gates import deploy, engines
+from porter.gates.results import blocked, passed
+from porter.generate.context import ClassificationContext
+from porter.phases.files import apply_plan
+from porter.phases.implement import context_of
+from porter.records.gates import GateResult
+from porter.records.plan import FilePlan
+from porter.records.reference import DeployReference, Release
+from porter.session import PortSession, templates_digest
+
+_NEEDING_CLONE = (
+    "deploy-reference",
+    "deploy-files",
+    "deploy-imports",
+    "deploy-specs",
+    "deploy-preprocessing",
+    "engine-fp32",
+    "engine-fp16",
+    "engine-int8",
+    "engine-qdq",
+    "deploy-inference",
+    "deploy-evaluate",
+    "deploy-entrypoint",
+)
+
+
+def run(session: PortSession) -> Iterator[GateResult]:
+    """Generate the deploy package, then run it: engines, inference, evaluation, console command."""
+    if not session.has_deploy:
+        yield from (blocked(gate, session.why_no_deploy) for gate in _NEEDING_CLONE)
+        if not session.dry_run:
+            yield deploy.parser_gate(session)
+        return
+    reference = _reference(session)
+    yield passed(
+        "deploy-reference",
+        f"tao-deploy {reference.release.version or reference.release.commit[:10]}: "
+        f"{len(reference.symbols)} symbols, {len(reference.hooks)} hooks",
+        hooks=list(reference.hooks),
+        evidence=list(reference.release.evidence),
+    )
+    context = deploy_context_of(session, reference)
+    plan = _file_plan(session, context, reference)
+    yield apply_plan(session, plan, "deploy-files", "tao-deploy", reference.release.commit)
+    if session.dry_run:
+        return
+    yield from deploy.package_gates(session, plan)
+    yield deploy.preprocessing_gate(session, context)
+    yield deploy.parser_gate(session)
+    yield from engines.engine_gates(session, context)
+    yield engines.entrypoint_gate(session, context)
+
+
+def deploy_release(session: PortSession) -> Release:
+    """Return what the tao-deploy worktree is."""
+    from porter import clones
+    from porter.reference.release import read_release
+
+    record = clones.read_record(session.workspace, "tao-deploy")
+    clone = session.user_clone("tao-deploy")
+    return read_release("tao-deploy", clone, revision=record.commit if record else "")
+
+
+def _reference(session: PortSession) -> DeployReference:
+    from porter.reference.deploy import read_deploy
+
+    release = deploy_release(session)
+    clone, network = session.user_clone("tao-deploy"), session.reference.name
+    return session.journal.step(
+        "deploy-reference",
+        {"release": release, "network": network},
+        DeployReference,
+        lambda: read_deploy(clone, release, network),
+    )
+
+
+def deploy_context_of(session: PortSession, reference: DeployReference) -> ClassificationContext:
+    """Return the template values of the deploy package."""
+    from porter.generate.deploy import deploy_context
+
+    context = context_of(session)
+    return deploy_context(context, reference, year=session.options.year)
+
+
+def _file_plan(session: PortSession, context: ClassificationContext, reference: DeployReference) -> FilePlan:
+    from porter import clones
+    from porter.generate.deploy import build_deploy_plan
+    from porter.generate.spec import read_settings
+
+    settings = read_settings(session.options.settings, session.reference, context_of(session).schema)
+    commit, paths = reference.release.commit, sorted(reference.setup_files)
+    found = clones.committed(session.deploy_worktree, commit, paths)
+    setups = {path: version.data.decode("utf-8") for path, version in found.items()}
+    target = f"nvidia_tao_deploy.cv.{context.name}.entrypoint.{context.name}:main"
+    return session.journal.step(
+        "deploy-file-plan",
+        {"context": context, "settings": settings, "setups": setups, "templates": templates_digest()},
+        FilePlan,
+        lambda: build_deploy_plan(context, settings=settings, setups=setups, console_target=target),
+    )

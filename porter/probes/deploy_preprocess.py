@@ -1,0 +1,80 @@
+"""Compares the tensors of the deploy loader with those that the trainer's datasets made of the same images.
+
+Request: ``porter.records.engines.LoaderRequest``; answer: ``LoaderAnswer``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
+
+BATCH = 4
+_PICTURED = 4
+_SPLITS = {"val": "val", "predict": "test"}
+"""Folder by split: what evaluation and inference read."""
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Answer the request."""
+    import numpy
+    from omegaconf import OmegaConf
+
+    from porter.weights.kernel.pictures import WORST, Album
+
+    schema = imported(request["schema"])
+    config = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.load(request["spec"]))
+    pixels = config.dataset.augmentation
+    root = Path(request["root"])
+    classes = {line: i for i, line in enumerate((root / "classes.txt").read_text().splitlines())}
+    loader = imported(request["loader"])
+    album = Album(Path(request["pictures"]), list(pixels.mean), list(pixels.std))
+    checks, batches, problems = [], {}, []
+    for split, folder in _SPLITS.items():
+        images = loader(
+            tuple(request["shape"]),
+            [str(root / folder)],
+            classes,
+            batch_size=BATCH,
+            image_mean=pixels.mean,
+            image_std=pixels.std,
+            is_inference=split == "predict",
+        )
+        loaded = [numpy.asarray(batch) for batch, _ in images]
+        batches[split] = [len(batch) for batch in loaded]
+        tensors = numpy.concatenate(loaded)
+        if tensors.dtype != numpy.float32:
+            problems.append(f"{split}: tensors are {tensors.dtype}, not float32")
+        for path, tensor in zip(images.image_paths, tensors, strict=True):
+            name = f"{Path(str(path)).stem}.{split}.tao.npy"
+            if name not in request["tensors"]:
+                problems.append(f"{split}: {Path(str(path)).name} is no image of the trainer's")
+                continue
+            trainer = numpy.load(request["tensors"][name])
+            apart = WORST
+            if trainer.shape == tensor.shape:
+                gap = float(numpy.abs(trainer.astype(numpy.float64) - tensor.astype(numpy.float64)).max())
+                apart = gap if numpy.isfinite(gap) else WORST
+            checks.append({"image": Path(str(path)).name, "split": split, "max_abs": apart})
+            if split == "val" and len(checks) <= _PICTURED:
+                # The review knows an image by the name that it had before it was numbered.
+                shown = Path(str(path)).name.partition("-")[2]
+                album.tensor(shown, "deploy", tensor)
+                album.difference(shown, "deploy", trainer, tensor)
+    album.save()
+    return {"checks": checks, "batches": batches, "problems": problems}
+
+
+def imported(symbol: str) -> Any:
+    """Return the object that ``module:name`` names."""
+    module, _, name = symbol.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+if __name__ == "__main__":
+    from porter.weights.kernel.serve import serve
+
+    sys.exit(serve(run))

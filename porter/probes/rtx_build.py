@@ -1,0 +1,105 @@
+"""Parses and builds a graph with TensorRT-RTX, whose builder needs no GPU.
+
+Request: ``porter.records.engines.RtxRequest``; answer: ``RtxAnswer``. The logger of TensorRT-RTX belongs to
+the process, so there is one build in each.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_KEPT_MESSAGES = 20
+
+
+def source_module(node: str) -> str:
+    """Return the dotted path of the torch module that a node's name tells of; empty where it tells of none.
+
+    torch's exporter names a node after the modules around it: ``/blocks/blocks.0/attn/qkv/MatMul`` came from
+    ``blocks.0.attn.qkv``. A container and its element both stand there; the element says it all.
+    """
+    parts = [part for part in node.split("/") if part]
+    if not node.startswith("/") or len(parts) < 2:
+        return ""
+    path: list[str] = []
+    for part in parts[:-1]:
+        if path and part.startswith(f"{path[-1]}."):
+            path[-1] = part
+        else:
+            path.append(part)
+    return ".".join(path)
+
+
+def refusals(parser: Any) -> list[dict[str, Any]]:
+    """Return what the parser says of every node that it refuses."""
+    found = []
+    for index in range(parser.num_errors):
+        error = parser.get_error(index)
+        found.append(
+            {
+                "operator": str(error.node_operator()),
+                "node": str(error.node_name()),
+                "module": source_module(str(error.node_name())),
+                "code": str(error.code()).rpartition(".")[2],
+                "function": str(error.func()),
+                "description": str(error.desc()),
+            }
+        )
+    return found
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Answer the request."""
+    import tensorrt_rtx_bindings as rtx
+
+    messages: list[str] = []
+
+    class Listener(rtx.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            rtx.ILogger.__init__(self)
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in (rtx.ILogger.Severity.ERROR, rtx.ILogger.Severity.INTERNAL_ERROR):
+                messages.append(msg)
+
+    started = time.monotonic()
+    logger = Listener()
+    builder = rtx.Builder(logger)
+    network = builder.create_network(1 << int(rtx.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = rtx.OnnxParser(network, logger)
+    parsed = bool(parser.parse_from_file(request["onnx"]))
+    answer: dict[str, Any] = {
+        "version": str(rtx.__version__),
+        "parsed": parsed,
+        "refusals": [] if parsed else refusals(parser),
+        "inputs": {},
+        "outputs": {},
+        "engine_bytes": 0,
+        "messages": [],
+    }
+    if parsed:
+        answer["inputs"] = {t.name: list(t.shape) for t in map(network.get_input, range(network.num_inputs))}
+        answer["outputs"] = {
+            t.name: list(t.shape) for t in map(network.get_output, range(network.num_outputs))
+        }
+        config = builder.create_builder_config()
+        if request["batches"]:
+            profile = builder.create_optimization_profile()
+            for name, shape in answer["inputs"].items():
+                shapes = [[batch if size == -1 and not axis else size for axis, size in enumerate(shape)]
+                          for batch in request["batches"]]  # fmt: skip
+                profile.set_shape(name, *shapes)
+            config.add_optimization_profile(profile)
+        plan = builder.build_serialized_network(network, config)
+        answer["engine_bytes"] = 0 if plan is None else int(plan.nbytes)
+    answer["messages"] = messages[:_KEPT_MESSAGES]
+    answer["seconds"] = round(time.monotonic() - started, 2)
+    return answer
+
+
+if __name__ == "__main__":
+    answer = run(json.loads(Path(sys.argv[1]).read_text()))
+    Path(sys.argv[2]).write_text(json.dumps(answer))

@@ -63,7 +63,7 @@ GATES: tuple[Gate, ...] = (
     _rehearsed(
         4, "engine-int8", "the INT8 engine is calibrated on the tensors that inference sees", "engines"
     ),
-    _rehearsed(4, "engine-qdq", "a graph with Q/DQ nodes is built strongly typed", "engines"),
+    _rehearsed(4, "engine-qdq", "a graph with Q/DQ nodes is built as it is quantised", "engines"),
     _rehearsed(
         4, "deploy-inference", "inference at several batch sizes writes the trainer's rows", "engines"
     ),

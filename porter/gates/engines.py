@@ -222,9 +222,10 @@ def _engine_problems(
     flags = {str(flag) for flag in engine.get("flags", ())}
     wanted = {"fp32": set(), "fp16": {"FP16"}, "int8": {"INT8"}, "qdq": {"STRONGLY_TYPED"}}[kind]
     if engine:
-        if not wanted <= flags:
+        explicit = kind == "qdq" and "INT8" in flags and not outcome.inputs
+        if not wanted <= flags and not explicit:
             problems.append(f"the builder was asked for {', '.join(sorted(flags)) or 'no precision'}")
-        if kind in ("fp32", "qdq") and flags & {"FP16", "BF16", "INT8"}:
+        if not explicit and kind in ("fp32", "qdq") and flags & {"FP16", "BF16", "INT8"}:
             problems.append(f"the builder was asked for {', '.join(sorted(flags))} as well")
         batches = {tuple(shape[0] for shape in profile) for profile in engine.get("profiles", {}).values()}
         if batches != {PROFILE}:
@@ -241,7 +242,8 @@ def _engine_problems(
             )
         said += f"; {len(outcome.inputs)} calibration tensors, each bit-equal to inference's"
     if kind == "qdq":
-        said += "; strongly typed"
+        typed = "STRONGLY_TYPED" in flags
+        said += "; strongly typed" if typed else "; explicit quantisation, nothing calibrated"
     return problems, said
 
 

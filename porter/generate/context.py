@@ -62,6 +62,7 @@ class ClassificationContext(Record, frozen=True, kw_only=True):
     resize: Resize | None
     image_suffixes: tuple[str, ...]
     schema: Schema
+    hooks: tuple[str, ...]
 
     def template_data(self) -> dict[str, Any]:
         """Return plain values for Jinja."""
@@ -151,6 +152,7 @@ def classification_context(
         resize=resize_of(inspection.processor, img_size),
         image_suffixes=reference.image_suffixes,
         schema=build_schema(reference.config, overrides),
+        hooks=reference.hooks,
     )
 
 

@@ -48,6 +48,7 @@ def deploy_context(
         header=tuple(line.replace("{year}", str(year)) for line in deploy.header),
         config_root=deploy.config_package.rpartition(".")[0],
         schema=build_schema(deploy.config, overrides),
+        hooks=deploy.hooks,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from porter.gates import deploy, engines
+from porter.gates import deploy, docs, engines
 from porter.gates.results import blocked, passed
 from porter.generate.context import ClassificationContext
 from porter.phases.files import apply_plan
@@ -102,5 +102,14 @@ def _file_plan(session: PortSession, context: ClassificationContext, reference: 
         "deploy-file-plan",
         {"context": context, "settings": settings, "setups": setups, "templates": templates_digest()},
         FilePlan,
-        lambda: build_deploy_plan(context, settings=settings, setups=setups, console_target=target),
+        lambda: _with_docs(
+            session,
+            reference,
+            build_deploy_plan(context, settings=settings, setups=setups, console_target=target),
+        ),
     )
+
+
+def _with_docs(session: PortSession, reference: DeployReference, plan: FilePlan) -> FilePlan:
+    files = (*plan.files, *docs.docs_edits(session, reference, plan.files))
+    return FilePlan(files=tuple(sorted(files, key=lambda file: file.path)))

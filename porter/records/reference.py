@@ -176,6 +176,7 @@ class DeployReference(Record, frozen=True, kw_only=True):
         setup_files: setup files of the clone, by path, with the console scripts that each declares.
         networks: names that are taken.
         header: licence header lines of a neighbouring file, year left as ``{year}``.
+        docs_tool, docs_page: the clone's script that rewrites a page of its documentation; empty for none.
     """
 
     release: Release
@@ -186,6 +187,8 @@ class DeployReference(Record, frozen=True, kw_only=True):
     setup_files: dict[str, dict[str, str]]
     networks: tuple[str, ...]
     header: tuple[str, ...]
+    docs_tool: str = ""
+    docs_page: str = ""
 
 
 class Candidate(Record, frozen=True, kw_only=True):

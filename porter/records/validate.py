@@ -17,3 +17,78 @@ class UnitTests(Record, frozen=True, kw_only=True):
     passed: int
     failed: dict[str, str]
     skipped: dict[str, int]
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """One finding of a linter; *line* is for a person, and no part of what makes it new."""
+
+    tool: str
+    path: str
+    line: int
+    code: str
+    text: str
+
+
+class LintReport(Record, frozen=True, kw_only=True):
+    """What the linters say of a repository.
+
+    Attributes:
+        files: number of files looked at.
+        found: findings that the commit which the port began from does not have.
+        known: number of findings in edited files that it had already.
+        commands: what was run, by tool.
+        problem: why a linter did not run; empty where all did.
+    """
+
+    files: int
+    found: tuple[Finding, ...]
+    known: int
+    commands: dict[str, str]
+    problem: str = ""
+
+
+class WheelReport(Record, frozen=True, kw_only=True):
+    """A wheel without extensions.
+
+    Attributes:
+        name: file name; empty where none was built.
+        files: number of its files.
+        missing: generated files that are not in it.
+        scripts: console scripts that it declares, of those asked for.
+        log: file with the build's output.
+    """
+
+    name: str
+    files: int
+    missing: tuple[str, ...]
+    scripts: dict[str, str]
+    seconds: float
+    log: str
+
+
+class CleanRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/clean_environment.py``: packages to look for."""
+
+    packages: tuple[str, ...]
+
+
+class CleanFacts(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/clean_environment.py``.
+
+    Attributes:
+        places: folder of each package as it would be imported; empty where it is not there.
+        distributions: version and folder of every installed distribution that starts with ``nvidia-tao``.
+        python: the interpreter; *telemetry* the value of TELEMETRY_OPT_OUT.
+    """
+
+    places: dict[str, str]
+    distributions: dict[str, tuple[str, str]]
+    python: str
+    telemetry: str
+
+
+class TextRun(Record, frozen=True, kw_only=True):
+    """A command that was run for what it prints."""
+
+    exit_code: int
+    text: str

@@ -48,6 +48,8 @@ def read_deploy(clone: Path, release: Release, name: str) -> DeployReference:
         setup_files=setups,
         networks=network_folders(snapshot, place.package, config, scripts),
         header=header_of(neighbour),
+        docs_tool=place.docs_tool if {place.docs_tool, place.docs_page} <= snapshot.paths else "",
+        docs_page=place.docs_page if {place.docs_tool, place.docs_page} <= snapshot.paths else "",
     )
 
 
@@ -62,4 +64,9 @@ def _hooks(sources: Sources, place: DeployPlace) -> tuple[str, ...]:
         for parameter in wanted:
             if parameter not in given:
                 raise sources.lacks(module.path, f"parameter {parameter} of {node.name}.{method}")
-    return tuple(hook.partition(":")[2] for hook in place.hooks)
+    found = [hook.partition(":")[2] for hook in place.hooks]
+    for hook in place.optional_hooks:
+        symbol, _, method = hook.rpartition(".")
+        if method in methods(sources.require_class(symbol)[1]):
+            found.append(hook.partition(":")[2])
+    return tuple(found)

@@ -99,6 +99,8 @@ class DeployPlace(Record, frozen=True, kw_only=True):
         neighbour: module whose licence header generated files follow.
         symbols: ``package.module:Name`` by role.
         hooks: parameters that must be there, by ``package.module:Class.method``.
+        optional_hooks: methods that a release may lack.
+        docs_tool, docs_page: the clone's own script that rewrites a page of its documentation.
     """
 
     package: str
@@ -107,6 +109,9 @@ class DeployPlace(Record, frozen=True, kw_only=True):
     config: ConfigPlace
     symbols: dict[str, str]
     hooks: dict[str, tuple[str, ...]]
+    optional_hooks: tuple[str, ...] = ()
+    docs_tool: str = ""
+    docs_page: str = ""
 
 
 class Network(Record, frozen=True, kw_only=True):

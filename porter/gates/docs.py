@@ -1,0 +1,107 @@
+"""Documentation pages that a clone's own tool writes: the tool runs in the sandbox, on a throw-away copy."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from porter import git
+from porter.errors import SandboxError
+from porter.gates.results import blocked, failed, log_tail, passed
+from porter.records.gates import GateResult
+from porter.records.plan import PlannedFile
+from porter.records.reference import DeployReference
+from porter.session import PortSession
+
+_READ = ("setup.py", "nvidia_tao_deploy")
+
+
+def docs_edits(
+    session: PortSession, reference: DeployReference, planned: Sequence[PlannedFile]
+) -> tuple[PlannedFile, ...]:
+    """Return the page as the clone's tool writes it once *planned* is there; nothing without such a tool.
+
+    Raises:
+        SandboxError: the tool failed.
+    """
+    if not reference.docs_tool:
+        return ()
+    copy = _copy(session, reference)
+    for file in planned:
+        (copy / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (copy / file.path).write_bytes(file.content.encode("utf-8"))
+    text = _run(session, reference, copy)
+    shutil.rmtree(copy, ignore_errors=True)
+    return (
+        PlannedFile(
+            repo="tao-deploy",
+            path=reference.docs_page,
+            action="edit",
+            content=text,
+            produced_by=reference.docs_tool,
+        ),
+    )
+
+
+def docs_gate(session: PortSession) -> GateResult:
+    """Run the tool on what the worktree holds now: the page must not change."""
+    gate = "docs-table"
+    if not session.has_deploy:
+        return blocked(gate, session.why_no_deploy)
+    reference = session.journal.made("deploy-reference", DeployReference)
+    if not reference.docs_tool:
+        return passed(gate, "neither clone has a tool that writes documentation from its console commands")
+    text = session.prove("docs-table", {}, str, lambda: _again(session, reference), repos=("tao-deploy",))
+    page = (session.deploy_worktree / reference.docs_page).read_text(encoding="utf-8")
+    if page != text:
+        return failed(
+            gate,
+            f"{reference.docs_page} is not what {reference.docs_tool} writes",
+            fix=f"python {reference.docs_tool} in {session.deploy_worktree}",
+        )
+    line = next((line for line in text.splitlines() if f"`{session.options.name}`" in line), "")
+    if not line:
+        return failed(gate, f"{reference.docs_page} does not list {session.options.name}")
+    return passed(gate, f"{reference.docs_page} is what {reference.docs_tool} writes", line=line)
+
+
+def _again(session: PortSession, reference: DeployReference) -> str:
+    copy = _copy(session, reference)
+    for name in (*_READ, reference.docs_page):
+        source = session.deploy_worktree / name
+        if source.is_dir():
+            shutil.rmtree(copy / name, ignore_errors=True)
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, copy / name)
+    text = _run(session, reference, copy)
+    shutil.rmtree(copy, ignore_errors=True)
+    return text
+
+
+def _copy(session: PortSession, reference: DeployReference) -> Path:
+    """Lay out what the tool reads, as the commit has it."""
+    copy = session.workspace.state / "work" / "docs"
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir(parents=True)
+    names = (*_READ, reference.docs_tool, reference.docs_page)
+    packed = git.output(session.deploy_worktree, "archive", reference.release.commit, "--", *names)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(copy, filter="data")
+    return copy
+
+
+def _run(session: PortSession, reference: DeployReference, copy: Path) -> str:
+    result = session.command(
+        "docs-table", [str(copy / reference.docs_tool)], write=[copy], runtime="rehearsal"
+    )
+    if result.exit_code != 0:
+        raise SandboxError(
+            f"tao-deploy's {reference.docs_tool} failed",
+            why=log_tail(result.log, 5),
+            next_step=f"the whole output is in {result.log}",
+        )
+    return (copy / reference.docs_page).read_text(encoding="utf-8")

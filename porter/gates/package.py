@@ -1,0 +1,136 @@
+"""Gates of phase 5 about packaging: console commands in every setup file, licence headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from porter.gates.results import failed, log_tail, passed
+from porter.records.gates import GateResult
+from porter.records.plan import FilePlan
+from porter.records.reference import DeployReference, Repo
+from porter.records.validate import TextRun
+from porter.session import PortSession
+
+CHECKER = ".github/hooks/check_license_header.py"
+"""tao-deploy's own check of licence headers, where the clone has it."""
+
+_PACKAGES: dict[Repo, str] = {"tao-pytorch": "nvidia_tao_pytorch", "tao-deploy": "nvidia_tao_deploy"}
+_SUBTASKS: dict[Repo, tuple[str, ...]] = {
+    "tao-pytorch": ("train", "evaluate", "inference", "export"),
+    "tao-deploy": ("gen_trt_engine", "inference", "evaluate"),
+}
+
+
+def _repos(session: PortSession) -> tuple[Repo, ...]:
+    return ("tao-pytorch", "tao-deploy") if session.has_deploy else ("tao-pytorch",)
+
+
+def console_gate(session: PortSession) -> GateResult:
+    """Look for the command in every setup file, and have each ask for its subtasks."""
+    from porter.reference.names import console_scripts
+
+    gate, name = "console-scripts", session.options.name
+    problems, said, evidence = [], [], {}
+    for repo in _repos(session):
+        worktree = session.workspace.clone_path(repo)
+        target = f"{_PACKAGES[repo]}.cv.{name}.entrypoint.{name}:main"
+        setups = [path for path in ("setup.py", "setup_l4t.py") if (worktree / path).is_file()]
+        for path in setups:
+            found = console_scripts((worktree / path).read_text(encoding="utf-8")).get(name)
+            evidence[f"{repo}/{path}"] = found or ""
+            if found != target:
+                problems.append(f"{path} of {repo} declares {found or 'no such command'}, not {target}")
+        if not setups:
+            problems.append(f"{repo} has no setup file")
+        listed = _help(session, repo, target)
+        absent = [task for task in _SUBTASKS[repo] if task not in listed.text]
+        if listed.exit_code or absent:
+            problems.append(
+                f"`{name} --help` of {repo} ended with {listed.exit_code}: {listed.text.strip()[-200:]}"
+                if listed.exit_code
+                else f"`{name} --help` of {repo} does not list {', '.join(absent)}"
+            )
+        said.append(f"{', '.join(setups)} of {repo}")
+    if problems:
+        return failed(gate, "; ".join(problems[:3]), text="\n".join(problems), scripts=evidence)
+    return passed(
+        gate, f"{name} in {' and '.join(said)}; both resolve and list their subtasks", scripts=evidence
+    )
+
+
+def _help(session: PortSession, repo: Repo, target: str) -> TextRun:
+    """Load the entry point as an installed command would, and ask it for its help."""
+    module, _, function = target.partition(":")
+    name = session.options.name
+    code = f"import sys; from {module} import {function}; sys.argv = [{name!r}, '--help']; {function}()"
+
+    def ask() -> TextRun:
+        work = session.workspace.state / "work" / f"help-{repo}"
+        work.mkdir(parents=True, exist_ok=True)
+        result = session.command(
+            f"help-{repo}",
+            ["-c", code],
+            write=[work],
+            packages=[session.workspace.clone_path(repo)],
+            runtime=repo,
+        )
+        return TextRun(exit_code=result.exit_code, text=log_tail(result.log))
+
+    return session.prove(f"help-{repo}", {"code": code}, TextRun, ask, repos=(repo,))
+
+
+def headers_gate(session: PortSession) -> GateResult:
+    """Compare the first lines of every generated file with its repository's licence header."""
+    gate, wrong, count = "licence-headers", [], 0
+    for repo, path, text, header in _generated(session):
+        count += 1
+        if not text.startswith(header):
+            first = text.splitlines()[0] if text else "nothing"
+            wrong.append(f"{repo}/{path} begins with {first[:60]!r}")
+    if wrong:
+        return failed(gate, f"{len(wrong)} files without the header: {wrong[0]}", files=wrong)
+    checked = _own_checker(session)
+    if checked is not None and checked.exit_code != 0:
+        last = checked.text.strip().splitlines()
+        return failed(
+            gate, f"tao-deploy's {CHECKER}: {last[0] if last else 'no reason given'}", text=checked.text
+        )
+    also = f"; tao-deploy's own {CHECKER} agrees" if checked is not None else ""
+    return passed(gate, f"{count} files begin with the header of their repository{also}", files=count)
+
+
+def _generated(session: PortSession) -> Iterator[tuple[Repo, str, str, str]]:
+    year = str(session.options.year)
+    headers: dict[Repo, tuple[str, ...]] = {"tao-pytorch": session.reference.header}
+    plans: dict[Repo, str] = {"tao-pytorch": "file-plan"}
+    if session.has_deploy:
+        headers["tao-deploy"] = session.journal.made("deploy-reference", DeployReference).header
+        plans["tao-deploy"] = "deploy-file-plan"
+    for repo, step in plans.items():
+        header = "\n".join(line.replace("{year}", year) for line in headers[repo])
+        for file in session.journal.made(step, FilePlan).files:
+            place = session.workspace.clone_path(repo) / file.path
+            if file.action == "create" and place.is_file():
+                yield repo, file.path, place.read_text(encoding="utf-8"), header
+
+
+def _own_checker(session: PortSession) -> TextRun | None:
+    if not session.has_deploy or not (session.deploy_worktree / CHECKER).is_file():
+        return None
+    plan = session.journal.made("deploy-file-plan", FilePlan)
+    files = [str(session.deploy_worktree / f.path) for f in plan.files if f.path.endswith(".py")]
+
+    def check() -> TextRun:
+        work = session.workspace.state / "work" / "headers"
+        work.mkdir(parents=True, exist_ok=True)
+        result = session.command(
+            "licence-headers",
+            [str(session.deploy_worktree / CHECKER), *(file for file in files if Path(file).is_file())],
+            read=[session.deploy_worktree],
+            write=[work],
+            runtime="rehearsal",
+        )
+        return TextRun(exit_code=result.exit_code, text=log_tail(result.log))
+
+    return session.prove("licence-headers", {"files": files}, TextRun, check, repos=("tao-deploy",))

@@ -9,6 +9,7 @@ import importlib
 import json
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,7 @@ def spec_facts(schema: Any, path: str, given: list[str], asked: list[str]) -> di
 
     try:
         config = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.load(path))
-        stated = OmegaConf.load(path)
-        missing = sorted(OmegaConf.missing_keys(stated))
+        missing = sorted(_open_keys(OmegaConf.to_container(OmegaConf.load(path), resolve=False)))
         config = OmegaConf.merge(config, OmegaConf.from_dotlist(given))
         resolved = {}
         for key in asked:
@@ -30,6 +30,15 @@ def spec_facts(schema: Any, path: str, given: list[str], asked: list[str]) -> di
     except OmegaConfBaseException as error:
         return {"missing": [], "resolved": {}, "error": str(error).splitlines()[0]}
     return {"missing": missing, "resolved": resolved, "error": ""}
+
+
+def _open_keys(node: Any, above: str = "") -> Iterator[str]:
+    """Yield the dotted keys that a spec states as mandatory; what refers to one is not among them."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _open_keys(value, f"{above}{key}.")
+        elif value == "???":
+            yield f"{above}{key}"
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from porter.engine import Phase
-from porter.phases import choose, deploy, implement, inspect, prerequisites
+from porter.phases import choose, deploy, implement, inspect, package, prerequisites, validate
 from porter.records.gates import GateResult
 from porter.session import PortSession
 
@@ -51,6 +51,20 @@ PHASES: tuple[Phase[PortSession], ...] = (
         needs=("inspection", "choice", "dataset", "preprocessing", "scripts"),
         makes=(),
         run=_with_command(deploy.run),
+    ),
+    Phase(
+        5,
+        "package",
+        needs=("inspection", "file-plan", "target", "conversion", "scripts"),
+        makes=(),
+        run=_with_command(package.run),
+    ),
+    Phase(
+        6,
+        "validate",
+        needs=("inspection", "file-plan", "conversion"),
+        makes=(),
+        run=_with_command(validate.run),
     ),
 )
 

@@ -133,7 +133,7 @@ def _commands(session: PortSession, repo: Repo, work: Path) -> Iterator[tuple[st
     if rcfile is not None:
         shutil.copyfile(rcfile, work / "pylintrc")
         yield "pylint", [*pylint, f"--rcfile={work / 'pylintrc'}"]
-    yield "pylint --errors-only", [*pylint, "--errors-only", "--rcfile=/dev/null"]
+    yield "pylint --errors-only", [*pylint, "--errors-only", "--rcfile=/dev/null", *arguments["pylint"]]
 
 
 def hook_arguments(path: Path) -> dict[str, list[str]]:

@@ -17,7 +17,6 @@ from porter.records.validate import WheelReport
 from porter.session import PortSession
 
 _PLANS: dict[Repo, str] = {"tao-pytorch": "file-plan", "tao-deploy": "deploy-file-plan"}
-_SHIPPED = (".py", ".yaml")
 
 # setup.py runs as it is; only what needs a compiler is taken out of what it declares.
 _DRIVER = """
@@ -49,21 +48,27 @@ def wheel_gate(session: PortSession, repo: Repo) -> GateResult:
         f"wheel-{repo}", {"driver": _DRIVER}, WheelReport, lambda: _build(session, repo), repos=(repo,)
     )
     name = session.options.name
-    evidence: dict[str, Any] = {"wheel": report.name, "files": report.files, "missing": list(report.missing)}
+    evidence: dict[str, Any] = {
+        "wheel": report.name,
+        "files": report.files,
+        "missing": list(report.missing),
+        # setup.py ships data of packages only, and a folder of specs is none: so it is for every network.
+        "specs left out": list(report.left_out),
+    }
     if not report.name:
         return failed(gate, "the wheel was not built", text=log_tail(report.log), **evidence)
     if report.missing:
         return failed(
             gate,
-            f"{len(report.missing)} generated files are not in {report.name}: {report.missing[0]}",
-            fix="a package without __init__.py is left out, and so is every file that is not .py or .yaml",
+            f"{len(report.missing)} generated modules are not in {report.name}: {report.missing[0]}",
+            fix="a package without __init__.py is left out",
             **evidence,
         )
     if name not in report.scripts:
         return failed(gate, f"{report.name} declares no console script {name}", **evidence)
     return passed(
         gate,
-        f"{report.name}: {report.files} files, every generated one there, built in {report.seconds:.0f} s "
+        f"{report.name}: {report.files} files, every generated module there, built in {report.seconds:.0f} s "
         f"without extensions; {name} = {report.scripts[name]}",
         **evidence,
     )
@@ -87,7 +92,7 @@ def _build(session: PortSession, repo: Repo) -> WheelReport:
     planned = [
         file.path
         for file in session.journal.made(_PLANS[repo], FilePlan).files
-        if file.path.startswith("nvidia_tao_") and file.path.endswith(_SHIPPED)
+        if file.path.startswith("nvidia_tao_")
     ]
     members: list[str] = []
     scripts: dict[str, str] = {}
@@ -101,7 +106,8 @@ def _build(session: PortSession, repo: Repo) -> WheelReport:
     report = WheelReport(
         name=wheel.name if wheel is not None and result.exit_code == 0 else "",
         files=len(members),
-        missing=tuple(sorted(set(planned) - set(members))),
+        missing=tuple(sorted(path for path in planned if path.endswith(".py") and path not in members)),
+        left_out=tuple(sorted(path for path in planned if path.endswith(".yaml") and path not in members)),
         scripts=scripts,
         seconds=result.seconds,
         log=result.log,

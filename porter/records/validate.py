@@ -53,7 +53,8 @@ class WheelReport(Record, frozen=True, kw_only=True):
     Attributes:
         name: file name; empty where none was built.
         files: number of its files.
-        missing: generated files that are not in it.
+        missing: generated modules that are not in it.
+        left_out: generated specs that are not in it.
         scripts: console scripts that it declares, of those asked for.
         log: file with the build's output.
     """
@@ -61,6 +62,7 @@ class WheelReport(Record, frozen=True, kw_only=True):
     name: str
     files: int
     missing: tuple[str, ...]
+    left_out: tuple[str, ...]
     scripts: dict[str, str]
     seconds: float
     log: str

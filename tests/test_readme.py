@@ -12,13 +12,18 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_every_gate_is_in_the_table_with_its_title() -> None:
-    rows = dict(re.findall(r"^\|[^|]*\| `([\w-]+)`[ *]*\| (.*) \|$", README, re.M))
+    rows = dict(re.findall(r"^\|[^|]*\| `([\w-]+)`[ *~]*\| (.*) \|$", README, re.M))
     assert rows == {gate.id: gate.title for gate in GATES}
 
 
 def test_gates_that_may_be_blocked_are_marked() -> None:
     marked = set(re.findall(r"`([\w-]+)` \*", README))
     assert marked == {gate.id for gate in GATES if not gate.cpu}
+
+
+def test_gates_that_may_be_rehearsed_are_marked() -> None:
+    marked = set(re.findall(r"`([\w-]+)` ~", README))
+    assert marked == {gate.id for gate in GATES if gate.stand_in}
 
 
 def test_every_command_is_described() -> None:

@@ -24,14 +24,16 @@ def test_every_gate_of_a_cpu_machine_passes(ported: tuple[Path, Done]) -> None:
     assert done.code == 0, done.err
     gates = done.gates()
     assert set(gates) == {gate.id for gate in GATES}
-    wrong = {name: gate for name, gate in gates.items() if gate["state"] != "passed"}
+    rehearsed = {name for name, gate in gates.items() if gate["state"] == "rehearsed"}
+    assert rehearsed == {gate.id for gate in GATES if gate.stand_in}
+    wrong = {name: gate for name, gate in gates.items() if gate["state"] not in ("passed", "rehearsed")}
     assert set(wrong) <= BLOCKED_ON_A_CPU, wrong
     assert all(gate["state"] == "blocked" for gate in wrong.values())
 
 
 def test_blocked_gates_say_how_to_unblock_them(ported: tuple[Path, Done]) -> None:
     _, done = ported
-    assert done.json["state"] == ("incomplete" if _blocked(done) else "complete")
+    assert done.json["state"] == "incomplete"
     assert all(gate["summary"] for gate in _blocked(done))
 
 
@@ -98,9 +100,8 @@ def test_status_shows_every_gate(ported: tuple[Path, Done], e2e_cache: Path) -> 
 
 def test_strict_counts_blocked_gates(ported: tuple[Path, Done], e2e_cache: Path) -> None:
     done = run_porter(e2e_cache, "resume", ported[0], "--yes", "--strict")
-    assert done.code == (10 if _blocked(ported[1]) else 0)
-    if done.code:
-        assert "prerequisites-gpu" in done.err
+    assert done.code == 10
+    assert "native-engine" in done.err
 
 
 def test_a_run_can_be_repeated_by_hand(ported: tuple[Path, Done]) -> None:

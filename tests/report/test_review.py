@@ -243,7 +243,7 @@ def test_nothing_outside_the_workspace_gets_into_the_page(make: Make, tmp_path: 
     os.mkfifo(folder / "0-trainer.png")
     (folder / "0-huggingface.png").write_bytes(b"<svg onload='x'/>")
     index = json.loads((folder / "index.json").read_bytes())
-    index[-1]["file"] = "../../../../secret"
+    index[-1]["file"] = os.path.relpath(secret, folder)
     (folder / "index.json").write_text(json.dumps(index))
     page = render(review(sample))
     assert b"SECRET" not in page

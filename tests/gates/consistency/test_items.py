@@ -22,12 +22,16 @@ from tests.gates.consistency.facts import (
     EXPORT,
     EXPORTER,
     GENERATED,
+    TRAIN_SPEC,
     entry,
     export_script,
     facts,
     section,
     spec,
 )
+
+CALIBRATION = "gen_trt_engine.tensorrt.calibration.cal_image_dir"
+DEPLOY_SPECS = "nvidia_tao_deploy/cv/net/specs"
 
 FREE = OnnxFacts(inputs={"input": ("n", 3, 32, 32)}, outputs={"output": ("n", 3)})
 FOUR = OnnxFacts(inputs={"input": (4, 3, 32, 32)}, outputs={"output": (4, 3)})
@@ -69,6 +73,30 @@ def test_what_the_user_sets_may_stand_in_the_spec() -> None:
     set_by_user = SpecFacts(keys=("results_dir",), values={"results_dir": "/mine"})
     assert "results_dir is set" in spec_keys(facts(train=set_by_user)).summary
     assert spec_keys(facts(train=set_by_user, settings=("results_dir",))).state == "blocked"
+
+
+@pytest.mark.parametrize(
+    ("file", "unset", "precision", "held"),
+    [
+        (TRAIN_SPEC, "export.onnx_file", "FP32", False),
+        (TRAIN_SPEC, CALIBRATION, "FP32", True),
+        (TRAIN_SPEC, CALIBRATION, "int8", False),
+        (f"{DEPLOY_SPECS}/gen_trt_engine.yaml", "gen_trt_engine.onnx_file", "FP32", False),
+        (f"{DEPLOY_SPECS}/gen_trt_engine.yaml", CALIBRATION, "FP16", True),
+        (f"{DEPLOY_SPECS}/gen_trt_engine.yaml", "export.checkpoint", "FP32", True),
+        (f"{DEPLOY_SPECS}/evaluate.yaml", "gen_trt_engine.onnx_file", "FP32", True),
+        # Engines are run there, not checkpoints.
+        (f"{DEPLOY_SPECS}/evaluate.yaml", "evaluate.checkpoint", "FP32", True),
+        (f"{DEPLOY_SPECS}/evaluate.yaml", "evaluate.trt_engine", "FP32", False),
+    ],
+)
+def test_a_spec_sets_what_its_own_scripts_read(file: str, unset: str, precision: str, held: bool) -> None:
+    given = SpecFacts(unset=(unset,), values={"gen_trt_engine.tensorrt.data_type": precision})
+    schema = SchemaFacts(fields={}, specs={file: given})
+    gate = spec_keys(facts(schemas={"tao-pytorch": schema}))
+    assert (gate.state == "blocked") is held
+    if not held:
+        assert f"{file}: {unset} is required by the schema" in gate.summary
 
 
 def test_a_long_list_of_problems_is_whole_in_the_evidence() -> None:
@@ -324,3 +352,8 @@ def test_imports_are_found_wherever_they_stand() -> None:
     tree = ast.parse("import a.b\nfrom c import d, e\ndef f():\n    from . import g\n")
     found = [(item.module, item.name) for item in source.imports(tree)]
     assert found == [("a.b", ""), ("c", "d"), ("c", "e"), (".", "g")]
+
+
+def test_assignments_are_found_with_and_without_an_annotation() -> None:
+    tree = ast.parse("a = 1\nself.a = 2\na: int = 3\na: int\nb = 4\na.b = 5\n")
+    assert [source.literal(value) for value in source.assigned(tree, "a")] == [1, 2, 3]

@@ -19,8 +19,8 @@ class PreprocessingPicture(Record, frozen=True, kw_only=True):
     Attributes:
         image: name of the test image; the pictures of one image are shown together.
         file: PNG beside the index; empty where there is nothing to show (shapes that differ).
-        what: the image itself, what a side made of it (normalisation taken back), or how far a side is
-            from the Hugging Face processor (stretched so that the largest difference is white).
+        what: the image itself, what a side made of it (normalisation taken back), or how far that is from
+            what its gate compares it with (stretched so that the largest difference is white).
         shape: (channels, height, width) of what is shown.
         max_abs: of a difference, its largest value in normalised units.
         different: of a difference, the share of values that differ at all.

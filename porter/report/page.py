@@ -174,7 +174,7 @@ def _json(value: Any) -> str:
 
 def _beside_plots(evidence: dict[str, Any]) -> dict[str, Any]:
     """Return what a gate found without what the plot of its hop shows."""
-    plotted = ("hop", "parities", "controls") if isinstance(evidence.get("hop"), str) else ()
+    plotted = ("hop", "parities", "per_input", "controls") if isinstance(evidence.get("hop"), str) else ()
     return {key: value for key, value in evidence.items() if key not in plotted}
 
 

@@ -33,9 +33,9 @@ def read_hops(gates: Iterable[ReviewGate]) -> tuple[ReviewHop, ...]:
     """Return the hops that the gates measured: those whose evidence has a ``hop``.
 
     Beside its name the evidence may have ``tolerance`` and ``max_abs`` (numbers), ``relative`` (a number, a
-    list of one per input, or a dict by name), ``parities`` (one dict per comparison, with ``each`` or
-    ``relative``) and ``controls`` (relative error by what was damaged). What does not fit is left out: the
-    gate's evidence shows it as it stands.
+    list or a dict by name), ``per_input`` (a list or a dict by name), ``parities`` (one dict per comparison,
+    with ``each`` or ``relative``) and ``controls`` (relative error by what was damaged). What does not fit
+    is left out: the gate's evidence shows it as it stands.
     """
     return tuple(_hop(gate) for gate in gates if isinstance(gate.evidence.get("hop"), str))
 
@@ -45,8 +45,9 @@ def _hop(gate: ReviewGate) -> ReviewHop:
     series = [_comparison(item) for item in _list(evidence.get("parities")) if isinstance(item, dict)]
     whole = evidence.get("relative")
     if not series:
-        names = tuple(str(name) for name in whole) if isinstance(whole, dict) else ()
-        series = [ReviewSeries(label=evidence["hop"], values=_numbers(whole), names=names)]
+        values = evidence.get("per_input") or whole
+        names = tuple(str(name) for name in values) if isinstance(values, dict) else ()
+        series = [ReviewSeries(label="every input", values=_numbers(values), names=names)]
     if controls := evidence.get("controls"):
         label = "damaged on purpose: must be seen"
         names = tuple(str(name) for name in controls) if isinstance(controls, dict) else ()

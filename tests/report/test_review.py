@@ -276,6 +276,9 @@ def test_a_hop_is_read_however_its_gate_wrote_the_numbers() -> None:
     assert hop(relative=[1e-6, 3e-6, 2e-6]).relative == 3e-6
     named = hop(relative={"cat.png": 1e-6, "dog.png": 0})
     assert (named.series[0].names, named.series[0].values) == (("cat.png", "dog.png"), (1e-6, 0.0))
+    inputs = hop(relative=2e-6, per_input={"cat.png": 1e-6, "dog.png": 2e-6})
+    assert (inputs.relative, inputs.series[0].names) == (2e-6, ("cat.png", "dog.png"))
+    assert inputs.series[0].values == (1e-6, 2e-6)
     several = hop(
         tolerance=1e-3,
         max_abs={"fp32": 0.1, "fp16": 0.3},

@@ -81,8 +81,17 @@ class PortSession:
                 "worktree": self.code(),
             }
         if number > 3:
-            worktrees = {repo: self.code(repo) for repo in self.repos}
-            return {"settings": options.settings, "templates": templates_digest(), "worktrees": worktrees}
+            implemented = self.journal.phase(3)
+            return {
+                "settings": options.settings,
+                "templates": templates_digest(),
+                "worktrees": {repo: self.code(repo) for repo in self.repos},
+                # A dry run has neither trained nor converted anything.
+                "proven": {
+                    step: implemented.made.get(step, "") if implemented else ""
+                    for step in ("conversion", "preprocessing", "scripts")
+                },
+            }
         return {}
 
     def changed(self, number: int, needs: Sequence[str]) -> str:

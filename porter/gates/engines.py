@@ -286,7 +286,7 @@ def _scripts_gate(
     worst = max((compared[f"{mode}-{batch}"] for batch in BATCHES), key=lambda item: item.relative)
     evidence = {
         **runtime,
-        "hop": "ONNX -> engine",
+        "hop": f"ONNX -> engine ({mode})",
         "relative": worst.relative,
         "per_input": worst.per_image,
         "max_abs": worst.max_abs,

@@ -28,6 +28,7 @@ class Stage:
 
     folder: Path
     original: Path
+    deploy: Path
     model: Path
     recording: Path
     cache: Path
@@ -41,6 +42,7 @@ class Stage:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         git(self.folder, "clone", "-q", str(self.original), str(self.folder / "clone"))
+        git(self.folder, "clone", "-q", str(self.deploy), str(self.folder / "deploy"))
 
     def variables(self) -> dict[str, str]:
         return {
@@ -52,7 +54,14 @@ class Stage:
     def port(self, function: str) -> Program:
         clone = str(self.folder / "clone")
         arguments = ("port", str(self.model), "--name", "mini_vit", "--tao-pytorch", clone)
-        more = ("--workspace", str(self.workspace), "--yes", "--json")
+        more = (
+            "--tao-deploy",
+            str(self.folder / "deploy"),
+            "--workspace",
+            str(self.workspace),
+            "--yes",
+            "--json",
+        )
         return Program(f"tests.e2e.replay:{function}", (*arguments, *more), self.variables())
 
     def resume(self) -> Program:
@@ -62,11 +71,13 @@ class Stage:
     def end(self) -> dict[str, object]:
         """Return everything that must be equal."""
         checkpoint = self.workspace / "results" / "checkpoint" / "mini_vit.pth"
-        worktree = self.workspace / "tao-pytorch"
+        worktree, deploy = self.workspace / "tao-pytorch", self.workspace / "tao-deploy"
         pristine = self.workspace / ".porter" / "pristine"
         return {
             "worktree": visible(worktree),
             "diff": git(worktree, "diff", "--stat"),
+            "deploy worktree": visible(deploy),
+            "deploy diff": git(deploy, "diff", "--stat"),
             "branches": git(self.folder / "clone", "for-each-ref", "refs/heads"),
             "checkpoint": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
             "pristine": {
@@ -79,13 +90,13 @@ class Stage:
 
 
 def test_killed_anywhere_resume_ends_the_same(
-    mini_kit: Path, mini_model: Path, e2e_cache: Path, tmp_path: Path
+    mini_kit: Path, deploy_clone: Path, mini_model: Path, e2e_cache: Path, tmp_path: Path
 ) -> None:
     recording = tmp_path / "recording"
     recording.mkdir()
 
     def stage(name: str) -> Stage:
-        return Stage(tmp_path / name, mini_kit, mini_model, recording, e2e_cache)
+        return Stage(tmp_path / name, mini_kit, deploy_clone, mini_model, recording, e2e_cache)
 
     first = stage("first")
     first.clear()

@@ -133,7 +133,11 @@ class PortSession:
                 return materialise.materialise_tao_pytorch(self.workspace.state)
             for package in materialise.PACKAGES:
                 if package.repo == repo:
-                    return materialise.materialise_package(package, cache.root(), progress=self.ui.progress)
+                    place = self.workspace.state / "embedded" / repo
+                    if place.exists():
+                        return place
+                    whole = materialise.materialise_package(package, cache.root(), progress=self.ui.progress)
+                    return materialise.own_clone(whole, place)
         return clones.locate(repo, options.clones.get(repo))
 
     @property

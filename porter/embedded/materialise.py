@@ -122,6 +122,24 @@ def materialise_package(package: Package, cache: Path, *, progress: Progress = _
     return _repository(cache, name, fill, message, package.version, progress)
 
 
+def own_clone(repository: Path, folder: Path) -> Path:
+    """Return a clone of a repository of the cache that one workspace has for itself.
+
+    Its branches are the workspace's own, so that two ports of one name do not meet in the cache.
+    """
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(left)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    git.run(
+        folder.parent, "clone", "--quiet", "--no-checkout", "--branch", "main", str(repository), str(building)
+    )
+    building.rename(folder)
+    return folder
+
+
 @functools.cache
 def kit_digest() -> str:
     """Return the SHA-256 (64 hex digits) of the names and contents of the kit's files."""

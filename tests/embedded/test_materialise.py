@@ -21,6 +21,7 @@ from porter.embedded.materialise import (
     materialise,
     materialise_package,
     materialise_tao_pytorch,
+    own_clone,
 )
 from porter.errors import WorkspaceError
 from porter.reference.names import console_scripts
@@ -199,6 +200,18 @@ def test_a_package_becomes_a_repository_tagged_with_its_version(cache: Path, off
     assert (clone / "nvidia_x" / "data.yaml").read_bytes() == b"a: 1\r\n"
     shutil.rmtree(offline)
     assert materialise_package(pin, cache) == clone
+
+
+def test_two_workspaces_do_not_meet_in_the_cache(cache: Path, offline: Path, tmp_path: Path) -> None:
+    pin = package(offline, {"nvidia_x/__init__.py": "x = 1\n"})
+    whole = materialise_package(pin, cache)
+    first, second = (own_clone(whole, tmp_path / name) for name in ("first", "second"))
+    git(first, "branch", "feature/add-x")
+    assert git(second, "branch", "--list", "feature/*") == git(whole, "branch", "--list", "feature/*") == ""
+    assert git(first, "describe", "--tags", "--exact-match", "main") == "1.0"
+    shutil.rmtree(whole)
+    assert git(second, "show", "main:nvidia_x/__init__.py") == "x = 1"
+    assert own_clone(whole, tmp_path / "second") == second
 
 
 def test_without_an_index_the_error_says_what_still_works(cache: Path, offline: Path) -> None:

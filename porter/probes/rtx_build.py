@@ -22,7 +22,7 @@ def source_module(node: str) -> str:
     ``blocks.0.attn.qkv``. A container and its element both stand there; the element says it all.
     """
     parts = [part for part in node.split("/") if part]
-    if not node.startswith("/") or len(parts) < 2:
+    if not node.startswith("/"):
         return ""
     path: list[str] = []
     for part in parts[:-1]:
@@ -49,6 +49,27 @@ def refusals(parser: Any) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def build(
+    builder: Any, network: Any, inputs: dict[str, list[int]], batches: list[int], messages: list[str]
+) -> int:
+    """Build a parsed network; return the size of its plan, 0 with a reason in *messages* if there is none."""
+    config = builder.create_builder_config()
+    if batches:
+        profile = builder.create_optimization_profile()
+        for name, shape in inputs.items():
+            if -1 not in shape:
+                continue
+            axis, *rest = shape
+            try:
+                profile.set_shape(name, *([batch if axis == -1 else axis, *rest] for batch in batches))
+            except RuntimeError:
+                messages.insert(0, f"{name} has the shape {shape}, and only axis 0 may be dynamic")
+                return 0
+        config.add_optimization_profile(profile)
+    plan = builder.build_serialized_network(network, config)
+    return 0 if plan is None else int(plan.nbytes)
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -85,16 +106,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         answer["outputs"] = {
             t.name: list(t.shape) for t in map(network.get_output, range(network.num_outputs))
         }
-        config = builder.create_builder_config()
-        if request["batches"]:
-            profile = builder.create_optimization_profile()
-            for name, shape in answer["inputs"].items():
-                shapes = [[batch if size == -1 and not axis else size for axis, size in enumerate(shape)]
-                          for batch in request["batches"]]  # fmt: skip
-                profile.set_shape(name, *shapes)
-            config.add_optimization_profile(profile)
-        plan = builder.build_serialized_network(network, config)
-        answer["engine_bytes"] = 0 if plan is None else int(plan.nbytes)
+        answer["engine_bytes"] = build(builder, network, answer["inputs"], request["batches"], messages)
     answer["messages"] = messages[:_KEPT_MESSAGES]
     answer["seconds"] = round(time.monotonic() - started, 2)
     return answer

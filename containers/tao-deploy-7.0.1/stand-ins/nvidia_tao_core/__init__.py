@@ -1,5 +1,5 @@
-"""Stand-in for nvidia-tao-core, of which tao-deploy's scripts use one function.
+"""Stand-in for nvidia-tao-core, of which tao-deploy's scripts and launcher use two functions.
 
-The real package is large and reports to a TAO service. There is no telemetry module here: nothing is to be
-sent from a rehearsal, and the command that would send it does not start.
+The real package is large and reports to a TAO service. Here there is nobody to report to: a status line is
+dropped, and telemetry is not sent.
 """

@@ -224,6 +224,35 @@ def test_a_batch_size_of_none(toy: Path) -> None:
         engine_of(toy).create_execution_context().set_input_shape("images", [None, *SHAPE])
 
 
+def test_a_profile_that_the_engine_has_not(toy: Path) -> None:
+    engine = engine_of(toy)
+    with pytest.raises(trt.RehearsalError, match="no profile 1 of an input 'images'"):
+        engine.get_tensor_profile_shape("images", 1)
+    with pytest.raises(trt.RehearsalError, match="no profile 0 of an input 'logits'"):
+        engine.get_tensor_profile_shape("logits", 0)
+    with pytest.raises(TypeError, match="not None"):
+        engine.get_tensor_profile_shape("images", None)
+
+
+def test_an_output_whose_shape_depends_on_the_values(toy: Path) -> None:
+    model = onnx.load(toy)
+    model.graph.node[-1].output[0] = "raw"
+    model.graph.node.append(helper.make_node("NonZero", ["raw"], ["logits"]))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.INT64, [2, "found"]))
+    onnx.save(model, toy)
+    context = engine_of(toy).create_execution_context()
+    context.set_input_shape("images", (1, *SHAPE))
+    stream, blocks = cuda.Stream(), {"images": cuda.mem_alloc(768), "logits": cuda.mem_alloc(768)}
+    for name, block in blocks.items():
+        context.set_tensor_address(name, int(block))
+    cuda.memcpy_htod(blocks["images"], images(1))
+    assert context.get_tensor_shape("logits") == (2, 0)
+    context.execute_async_v3(stream_handle=stream.handle)
+    with pytest.raises(trt.RehearsalError, match=r"logits came out as \[2, 3\], but as \[2, 0\] on zeros"):
+        stream.synchronize()
+
+
 # Engine files
 
 
@@ -306,6 +335,16 @@ def test_weights_in_a_file_of_their_own_go_into_the_engine(tmp_path: Path) -> No
     assert not trt.OnnxParser(builder.create_network(), LOGGER).parse_from_file(str(path))
 
 
+def test_errors_are_those_of_the_last_parse(toy: Path, tmp_path: Path) -> None:
+    parser = trt.OnnxParser(trt.Builder(LOGGER).create_network(), LOGGER)
+    for name in ("first", "second"):
+        assert not parser.parse_from_file(str(tmp_path / name))
+        assert parser.num_errors == 1
+        assert name in parser.get_error(0).desc()
+    assert parser.parse_from_file(str(toy))
+    assert parser.num_errors == 0
+
+
 # Building
 
 
@@ -332,6 +371,23 @@ def test_a_profile_in_the_wrong_order(order: tuple[int, int, int]) -> None:
     assert profile.get_shape("images") == []
 
 
+def test_a_profile_of_shapes_of_several_ranks() -> None:
+    profile = trt.Builder(LOGGER).create_optimization_profile()
+    with pytest.raises(ValueError, match="not 0 <= min <= opt <= max"):
+        profile.set_shape("images", (1, *SHAPE), (1, *SHAPE), (1, *SHAPE, 1))
+
+
+def test_a_second_profile(toy: Path) -> None:
+    builder, network = parse(toy)
+    config = builder.create_builder_config()
+    for _ in range(2):
+        profile = builder.create_optimization_profile()
+        profile.set_shape("images", *PROFILE)
+        config.add_optimization_profile(profile)
+    with pytest.raises(trt.RehearsalError, match="2 optimization profiles"):
+        builder.build_serialized_network(network, config)
+
+
 def test_a_profile_of_another_input(toy: Path) -> None:
     builder, network = parse(toy)
     config = builder.create_builder_config()
@@ -354,6 +410,15 @@ def test_a_memory_limit_is_whole_bytes() -> None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 0.5 * 2**30)
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 2**30)
     assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 2**30
+
+
+def test_a_timing_cache_keeps_what_came_in() -> None:
+    config = trt.Builder(LOGGER).create_builder_config()
+    cache = config.create_timing_cache(b"")
+    assert cache.combine(config.create_timing_cache(b"measured"), ignore_mismatch=False)
+    config.set_timing_cache(cache, ignore_mismatch=False)
+    with config.get_timing_cache().serialize() as contents:
+        assert bytes(contents) == b"measured"
 
 
 # Calibration
@@ -398,6 +463,41 @@ def test_calibration_that_goes_wrong(
     with pytest.raises(error, match=says):
         build(toy, flags=(trt.BuilderFlag.INT8,), calibrator=Calibrator(tmp_path / "cal.bin", **how))
     assert not (tmp_path / "cal.bin").exists()
+
+
+def test_a_batch_with_too_many_addresses(toy: Path, tmp_path: Path) -> None:
+    class Generous(Calibrator):
+        def get_batch(self, names: list[str]) -> list[int] | None:
+            return (super().get_batch(names) or []) * 2
+
+    with pytest.raises(trt.RehearsalError, match=r"batch 1 has 2 addresses for the inputs \['images'\]"):
+        build(toy, flags=(trt.BuilderFlag.INT8,), calibrator=Generous(tmp_path / "cal.bin"))
+
+
+def test_calibration_has_a_profile_of_its_own(toy: Path, tmp_path: Path) -> None:
+    builder, network = parse(toy)
+    config = builder.create_builder_config()
+    for size, use in ((4, config.add_optimization_profile), (1, config.set_calibration_profile)):
+        profile = builder.create_optimization_profile()
+        profile.set_shape("images", *[(size, *SHAPE)] * 3)
+        use(profile)
+    config.set_flag(trt.BuilderFlag.INT8)
+    config.int8_calibrator = Calibrator(tmp_path / "cal.bin", size=1)
+    contents = builder.build_serialized_network(network, config)
+    assert calibration_of(bytes(contents), tmp_path) == {"batches": 3, "cache": "written"}
+
+
+def test_a_graph_that_is_quantised_needs_no_calibrator(toy: Path, tmp_path: Path) -> None:
+    model = onnx.load(toy)
+    scale = numpy_helper.from_array(np.array(0.05, np.float32), "scale")
+    zero = numpy_helper.from_array(np.array(0, np.int8), "zero")
+    model.graph.initializer.extend([scale, zero])
+    model.graph.node[0].input[0] = "rounded"
+    for operator, source, target in (("Dequantize", "small", "rounded"), ("Quantize", "images", "small")):
+        node = helper.make_node(f"{operator}Linear", [source, "scale", "zero"], [target])
+        model.graph.node.insert(0, node)
+    onnx.save(model, toy)
+    assert calibration_of(build(toy, flags=(trt.BuilderFlag.INT8,)), tmp_path) == {}
 
 
 def test_int8_without_a_calibrator(toy: Path) -> None:
@@ -479,6 +579,33 @@ def test_a_copy_goes_through() -> None:
     got = np.empty((2, 3), np.float32)
     cuda.memcpy_dtoh(got, int(block))
     np.testing.assert_array_equal(got, [[0, 1, 2], [3, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    "wait", [cuda.Context.synchronize, lambda: cuda.memcpy_htod(cuda.mem_alloc(4), bytes(4))]
+)
+def test_calls_that_wait_for_every_stream(wait: Any) -> None:
+    block, stream = cuda.mem_alloc(16), cuda.Stream()
+    got = np.zeros(4, np.float32)
+    cuda.memcpy_htod_async(block, np.ones(4, np.float32), stream)
+    cuda.memcpy_dtoh_async(got, block, stream)
+    assert not got.any()
+    wait()
+    assert got.all()
+
+
+def test_a_copy_to_what_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match="a host buffer that can be written"):
+        cuda.memcpy_dtoh(bytes(16), cuda.mem_alloc(16))
+
+
+def test_devices_are_counted_once_the_driver_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cuda.Device.count() == 1
+    with pytest.raises(cuda.LogicError, match="no device 1"):
+        cuda.Device(1)
+    monkeypatch.setattr(cuda, "_initialised", False)
+    with pytest.raises(cuda.LogicError, match="not initialised"):
+        cuda.Device.count()
 
 
 def test_memory_needs_a_context() -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
-import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 
+from porter.embedded.materialise import PACKAGES, materialise_package
 from porter.records.sandbox import Environment
-from tests.real_clones import real_clone
+from tests.conftest import PIP_SETTINGS, REAL_CACHE
 from tests.rehearsal.inside import run_inside
 
-pytestmark = [pytest.mark.deploy_env, pytest.mark.real_tao]
+pytestmark = pytest.mark.deploy_env
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = "nvidia_tao_deploy/cv/classification_pyt/scripts/gen_trt_engine.py"
@@ -28,18 +26,13 @@ gen_trt_engine:
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the release, outside the clone."""
-    folder = tmp_path_factory.mktemp("tao-deploy")
-    archive = subprocess.run(
-        ["git", "archive", "7.0.1", "nvidia_tao_deploy"],
-        cwd=real_clone("tao-deploy"),
-        capture_output=True,
-        check=True,
-    )
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-        files.extractall(folder, filter="data")
-    return folder
+def release() -> Path:
+    """The released tao-deploy, as the package index has it; the runs do not write to it."""
+    package = next(package for package in PACKAGES if package.repo == "tao-deploy")
+    with pytest.MonkeyPatch.context() as patch:
+        if PIP_SETTINGS.exists():
+            patch.setenv("PIP_CONFIG_FILE", str(PIP_SETTINGS))
+        return materialise_package(package, REAL_CACHE)
 
 
 def test_builder_and_inferencer(deploy_environment: Environment, release: Path, tmp_path: Path) -> None:
@@ -50,6 +43,14 @@ def test_builder_and_inferencer(deploy_environment: Environment, release: Path, 
     assert {precision: answer["header"]["flags"] for precision, answer in answers.items()} == {
         "fp32": [],
         "fp16": ["FP16"],
+        "int8": ["FP16", "INT8"],
+        "int8 again": ["FP16", "INT8"],
+    }
+    assert {precision: answer["header"]["calibration"] for precision, answer in answers.items()} == {
+        "fp32": {},
+        "fp16": {},
+        "int8": {"batches": 3, "cache": "written"},
+        "int8 again": {"batches": 0, "cache": "read"},
     }
     for answer in answers.values():
         assert answer["distance"] == {"1": 0, "3": 0, "4": 0}

@@ -162,6 +162,14 @@ TRAINER: tuple[Mutation, ...] = (
         "experiment_spec.yaml: gen_trt_engine.batch_size is 8",
         "export.batch_size has -1",
     ),
+    _row(
+        "batch",
+        "tao-pytorch/nvidia_tao_pytorch/config/common/common_config.py",
+        'batch_size: int = INT_FIELD(-1, valid_min=-1, popular="yes")',
+        'batch_size: int = INT_FIELD(4, valid_min=-1, popular="yes")',
+        "default_config.py: gen_trt_engine.batch_size is 4",
+        "default_config.py: export.batch_size has -1",
+    ),
     _row("batch", _SPEC, "opt_batch_size: 8", "opt_batch_size: 32", "[1, 32, 16]", "rise"),
     _row("batch", _SPEC, "min_batch_size: 1", "min_batch_size: 0", "[0, 8, 16]"),
     _row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -179,15 +180,16 @@ def _run(
         if result.exit_code not in (0, 1) and not items and tool == "flake8":
             return found, f"{tool} ended with {result.exit_code}"
         for item in items:
-            name = (
-                str(Path(item["path"]).relative_to(root))
-                if Path(item["path"]).is_absolute()
-                else item["path"]
-            )
+            # Linters name a file below their working folder from there.
+            path = Path(os.path.normpath(work / item["path"])).relative_to(root)
             if not _is_foreign(item):
                 found.append(
                     Finding(
-                        tool=tool, path=name, line=int(item["line"]), code=item["code"], text=item["text"]
+                        tool=tool,
+                        path=path.as_posix(),
+                        line=int(item["line"]),
+                        code=item["code"],
+                        text=item["text"],
                     )
                 )
     return found, ""

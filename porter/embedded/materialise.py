@@ -90,7 +90,7 @@ def materialise_tao_pytorch(cache: Path, *, progress: Progress = _silent) -> Pat
     """
 
     def fill(folder: Path) -> None:
-        for name, content in _kit_files():
+        for name, content in kit_files():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
@@ -144,13 +144,14 @@ def own_clone(repository: Path, folder: Path) -> Path:
 def kit_digest() -> str:
     """Return the SHA-256 (64 hex digits) of the names and contents of the kit's files."""
     total = hashlib.sha256()
-    for name, content in _kit_files():
+    for name, content in kit_files():
         total.update(f"{name}\0{len(content)}\0".encode())
         total.update(content)
     return total.hexdigest()
 
 
-def _kit_files() -> Iterator[tuple[str, bytes]]:
+def kit_files() -> Iterator[tuple[str, bytes]]:
+    """Yield path and content of every file of the kit."""
     for path in sorted(_KIT.rglob("*")):
         parts = path.relative_to(_KIT).parts
         written = any(PurePosixPath(part).match(rule) for part in parts for rule in _WRITTEN_BY_PYTHON)

@@ -42,13 +42,16 @@ def inspection(processor: ProcessorFacts = SQUARE, ref: str = "org/vit", labels:
 
 
 def context(reference: Reference, facts: Inspection, name: str = "vit_demo") -> ClassificationContext:
+    return classification_context(facts, choice(reference), name=name, year=2026)
+
+
+def choice(reference: Reference) -> ReferenceChoice:
     match = BackboneMatch(name="vit_base_patch16", arguments={"norm_eps": 1e-12}, remap="vit")
-    choice = ReferenceChoice(
+    return ReferenceChoice(
         reference=reference,
         candidates=(Candidate(name=reference.name, score=100, reasons=("only one",)),),
         strategy=StrategyChoice(strategy="native", reason="it is there", backbone=match),
     )
-    return classification_context(facts, choice, name=name, year=2026)
 
 
 def rendered(values: ClassificationContext, folder: Path) -> dict[str, PlannedFile]:

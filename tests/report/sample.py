@@ -42,6 +42,7 @@ from porter.records.reference import (
     StrategyChoice,
 )
 from porter.records.weights import LedgerRow, TargetModule, WeightPlan
+from porter.report.plot import WORST
 from porter.report.review import PhaseNow
 from porter.session import PortSession
 from porter.ui import Ui
@@ -64,6 +65,9 @@ TAME = "tabby cat"
 
 PYTORCH = {"setup.py": "setup(\n    console_scripts=[\n        'a=b',\n    ],\n)\n", "pkg/__init__.py": ""}
 DEPLOY = {"setup.py": "setup()\n", "pkg/deploy.py": "x = 1\n"}
+
+
+PICTURED = ("source", "huggingface", "trainer", "trainer-difference", "deploy", "deploy-difference")
 
 
 class Sample:
@@ -320,6 +324,9 @@ class Sample:
         if number == 3 and place == 3:
             evidence = _hop("Hugging Face -> TAO module", 1e-5, [[4e-7, 5e-7, 0.0], [2e-7, 3e-7, 1e-9]])
             evidence["controls"] = {"blocks.0.attn.weight": 0.17, self.said: 2e-3}
+        if number == 4 and place == 3:
+            evidence = {"hop": "ONNX -> engine", "relative": 3e-4, "tolerance": 1e-3}
+            evidence["per_input"] = {"cat.png": 3e-4, self.said: 0.0}
         if number == 3 and place == 4:
             evidence = {"hop": "TAO module -> ONNX", "relative": 8.1e-7, "max_abs": 2e-6, "tolerance": 1e-4}
         if self.ending != "complete" and not gate.cpu:
@@ -340,7 +347,7 @@ class Sample:
             gate=gate.id,
             state="failed",
             summary=f"not equal: {self.said}",
-            evidence=_hop("TAO module -> the failing one", 1e-4, [[3e-2, 2e-5, 1.7976931348623157e308]]),
+            evidence=_hop("TAO module -> the failing one", 1e-4, [[3e-2, 2e-5, WORST]]),
             cause=f"two tensors are swapped: {self.said}",
             fix="correct the rules",
             command=command,
@@ -362,14 +369,14 @@ class Sample:
         folder.mkdir(parents=True)
         index: list[dict[str, Any]] = []
         for number, image in enumerate(("first.png", self.said)):
-            for shade, what in enumerate(("source", "huggingface", "trainer", "trainer-difference")):
+            for shade, what in enumerate(PICTURED):
                 file = f"{number}-{what}.png"
-                Image.new("RGB", (8, 8), (60 * shade, 0, 90)).save(folder / file)
+                Image.new("RGB", (8, 8), (50 * shade, 0, 90)).save(folder / file)
                 entry: dict[str, Any] = {"image": image, "what": what, "file": file, "shape": [3, 8, 8]}
                 if what.endswith("difference"):
                     entry |= {"max_abs": 0.25 * number, "different": 0.5 * number}
                 index.append(entry)
-        index.append({"image": "first.png", "what": "deploy-difference", "file": "", "max_abs": 1.7e308})
+        index.append({"image": "odd.png", "what": "deploy-difference", "file": "", "max_abs": WORST})
         (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from porter.gates.catalogue import GATES
 from porter.report.page import render
 from porter.report.review import build_review
 from tests.report.conftest import Make
-from tests.report.sample import HOSTILE, TAME, Ending, Sample
+from tests.report.sample import HOSTILE, PICTURED, TAME, Ending, Sample
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -222,7 +222,7 @@ def test_hostile_text_is_shown_as_text(show: Open) -> None:
     for section in ("top", "unproven", "findings", "reference", "strategy", "ledger", "gates", "versions"):
         assert shown in page.locator(f"#{section}").text_content(), section  # type: ignore[operator]
     assert shown in page.title().replace(": failed - porter review", "")
-    assert shown in page.locator("#preprocessing h3").last.text_content()  # type: ignore[operator]
+    assert shown in page.locator("#preprocessing h3").nth(1).text_content()  # type: ignore[operator]
     assert shown in page.locator("#runs .log").first.text_content()  # type: ignore[operator]
     diff = page.locator("#files .diff").first.text_content()
     assert diff is not None
@@ -265,7 +265,7 @@ def test_without_a_script_all_is_there_and_no_dead_control(show: Open) -> None:
 def test_pictures_are_in_the_page(show: Open) -> None:
     page = show("open")
     widths = page.eval_on_selector_all("#preprocessing img", "all => all.map(each => each.naturalWidth)")
-    assert widths == [8] * 8
+    assert widths == [8] * 2 * len(PICTURED)
     captions = visible(page, "#preprocessing figcaption")
     assert any("all values equal" in text for text in captions)
     assert any("largest 0.25, 50 % of values" in text for text in captions)

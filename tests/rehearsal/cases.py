@@ -582,7 +582,7 @@ def test_a_copy_goes_through() -> None:
 
 
 @pytest.mark.parametrize(
-    "wait", [cuda.Context.synchronize, lambda: cuda.memcpy_htod(cuda.mem_alloc(4), bytes(4))]
+    "wait", [lambda _: cuda.Context.synchronize(), lambda block: cuda.memcpy_htod(block, bytes(16))]
 )
 def test_calls_that_wait_for_every_stream(wait: Any) -> None:
     block, stream = cuda.mem_alloc(16), cuda.Stream()
@@ -590,7 +590,7 @@ def test_calls_that_wait_for_every_stream(wait: Any) -> None:
     cuda.memcpy_htod_async(block, np.ones(4, np.float32), stream)
     cuda.memcpy_dtoh_async(got, block, stream)
     assert not got.any()
-    wait()
+    wait(block)
     assert got.all()
 
 

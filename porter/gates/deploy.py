@@ -10,7 +10,6 @@ from typing import Any
 from porter.gates.engines import MODES, PROFILE, schema_of, specs_of
 from porter.gates.results import failed, passed
 from porter.generate.context import ClassificationContext
-from porter.generate.fileplan import SPEC
 from porter.records.engines import (
     LoaderAnswer,
     LoaderRequest,
@@ -61,7 +60,7 @@ def package_gates(session: PortSession, plan: FilePlan) -> Iterator[GateResult]:
         repos=("tao-deploy",),
     )
     yield _import_gate(plan, facts)
-    yield _spec_gate(session, name, facts.specs)
+    yield _spec_gate(name, facts.specs)
 
 
 def _modules(plan: FilePlan) -> Iterator[str]:
@@ -125,7 +124,7 @@ _NEEDED = {
 }
 
 
-def _spec_gate(session: PortSession, name: str, specs: dict[str, SpecFacts]) -> GateResult:
+def _spec_gate(name: str, specs: dict[str, SpecFacts]) -> GateResult:
     problems = []
     allowed = {"results_dir", "dataset.root_dir"}
     for mode in MODES:
@@ -142,7 +141,6 @@ def _spec_gate(session: PortSession, name: str, specs: dict[str, SpecFacts]) -> 
             for key in _NEEDED[mode]
             if facts.resolved.get(key) != wanted[key]
         ]
-    train = (session.worktree / SPEC.format(name=name)).read_text(encoding="utf-8")
     if problems:
         return failed("deploy-specs", "; ".join(problems[:3]), problems=problems)
     return passed(
@@ -150,7 +148,6 @@ def _spec_gate(session: PortSession, name: str, specs: dict[str, SpecFacts]) -> 
         "three specs fit the schema; with results_dir and dataset.root_dir alone they take up where "
         f"export leaves off: export/{name}.onnx, trt/{name}.engine",
         resolved={mode: specs[mode].resolved for mode in MODES},
-        lines_of_train_spec=len(train.splitlines()),
     )
 
 

@@ -168,18 +168,16 @@ def _steps(bench: _Bench) -> Iterator[DeployStep]:
             yield _step(bench, f"{mode}-{batch}", mode, _reading(bench, mode, "fp32", batch))
     yield _step(bench, "inference-fp16", "inference", _reading(bench, "inference", "fp16", BATCHES[1]))
     too_large = _reading(bench, "inference", "fp32", largest + 1)
-    yield _step(bench, "inference-refused", "inference", too_large, refused="max_batch_size")
+    yield _step(bench, "inference-refused", "inference", too_large)
 
 
 def _reading(bench: _Bench, mode: str, kind: str, batch: int) -> list[str]:
     return [*bench.data(), f"{mode}.trt_engine={bench.engine(kind)}", f"{mode}.batch_size={batch}"]
 
 
-def _step(bench: _Bench, label: str, mode: str, overrides: list[str], refused: str = "") -> DeployStep:
+def _step(bench: _Bench, label: str, mode: str, overrides: list[str]) -> DeployStep:
     folder = bench.results / label
-    return DeployStep(
-        label=label, mode=mode, results_dir=str(folder), overrides=tuple(overrides), refused=refused
-    )
+    return DeployStep(label=label, mode=mode, results_dir=str(folder), overrides=tuple(overrides))
 
 
 def _broken(gate: str, outcome: DeployOutcome) -> GateResult | None:

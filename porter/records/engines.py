@@ -101,14 +101,12 @@ class DeployStep(Record, frozen=True, kw_only=True):
         label: unique in the request.
         mode: ``gen_trt_engine``, ``inference`` or ``evaluate``.
         overrides: dotlist over the spec of that mode.
-        refused: text that the error must hold, where the script has to refuse.
     """
 
     label: str
     mode: str
     results_dir: str
     overrides: tuple[str, ...]
-    refused: str = ""
 
 
 class DeployRequest(Record, frozen=True, kw_only=True):

@@ -92,7 +92,8 @@ def ask(python: str) -> Found | str:
             text=True,
             timeout=_SECONDS,
             check=False,
-            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            # A run in the sandbox sees no packages in a user's home either.
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONNOUSERSITE": "1"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

@@ -61,6 +61,11 @@ def test_a_stand_in_does_not_pass_for_it(tmp_path: Path) -> None:
     assert tensorrt.ask(python) == "its tensorrt is a stand-in"
 
 
+def test_packages_in_a_home_are_not_counted_on(tmp_path: Path) -> None:
+    python = interpreter(tmp_path / "python", 'test "$PYTHONNOUSERSITE" && exit 3; echo "{}"')
+    assert tensorrt.ask(python) == "it gave no reason"
+
+
 @pytest.mark.parametrize(
     ("script", "words"),
     [("echo nonsense", "something else"), ("exit 3", "no reason"), ("echo '{}'", "prefix")],

@@ -163,9 +163,11 @@ def _orders(session: PortSession) -> Iterator[ClassOrder]:
 def read_classes(path: Path) -> tuple[str, ...]:
     """Return the lines of a class file; none where there is no file."""
     try:
-        return tuple(path.read_text(encoding="utf-8").splitlines())
+        text = path.read_text(encoding="utf-8")
     except OSError:
         return ()
+    # As Python reads lines of a file: other breaks, such as U+2028, may be part of a name.
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
 
 def read_heading(path: Path) -> tuple[str, ...]:

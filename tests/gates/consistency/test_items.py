@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from porter.gates.consistency import source
 from porter.gates.consistency.classes import UNSORTED, _reorderings, class_order
+from porter.gates.consistency.gather import read_classes, read_heading
 from porter.gates.consistency.names import checkpoint, onnx_names
 from porter.gates.consistency.normalisation import normalisation
 from porter.gates.consistency.packages import init_files
@@ -357,3 +359,16 @@ def test_imports_are_found_wherever_they_stand() -> None:
 def test_assignments_are_found_with_and_without_an_annotation() -> None:
     tree = ast.parse("a = 1\nself.a = 2\na: int = 3\na: int\nb = 4\na.b = 5\n")
     assert [source.literal(value) for value in source.assigned(tree, "a")] == [1, 2, 3]
+
+
+def test_tables_and_class_files_are_read_as_they_are(tmp_path: Path) -> None:
+    file, table = tmp_path / "classes.txt", tmp_path / "result.csv"
+    assert read_classes(file) == ()
+    file.write_text("zebra\n a b \nline\u2028break\n", encoding="utf-8")
+    assert read_classes(file) == ("zebra", " a b ", "line\u2028break")
+    table.write_text('img_name,"a,b",pred_label,pred_label,pred_score,gt_label\n', encoding="utf-8")
+    assert read_heading(table) == ("a,b", "pred_label")
+    table.write_text("img_name,x,pred_label,pred_score\nrow,1,x,1\n", encoding="utf-8")
+    assert read_heading(table) == ("x",)
+    table.write_text("", encoding="utf-8")
+    assert read_heading(table) == ()

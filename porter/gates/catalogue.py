@@ -19,6 +19,8 @@ def _rehearsed(phase: int, name: str, title: str, *steps: str) -> Gate:
     return _gate(phase, name, title, *steps, stand_in=STAND_IN)
 
 
+_SCHEMA_FACTS = ("schema-facts-tao-pytorch", "schema-facts-tao-deploy")
+
 GATES: tuple[Gate, ...] = (
     _gate(0, "prerequisites-python", "Python is 3.10 or newer"),
     _gate(0, "prerequisites-git", "git can make sparse worktrees"),
@@ -89,18 +91,30 @@ GATES: tuple[Gate, ...] = (
         "pytest collects every generated test of tao-deploy",
         "tests-collected-tao-deploy",
     ),
-    _gate(5, "consistency-spec-keys", "spec keys are fields of the schema"),
-    _gate(5, "consistency-schemas", "both repositories have the same schema"),
-    _gate(5, "consistency-checkpoint", "every reference to a checkpoint is to the one that is written"),
-    _gate(5, "consistency-normalisation", "mean and std are the same wherever they are stated"),
-    _gate(5, "consistency-onnx-names", "ONNX names are those that exporter and engine use"),
-    _gate(5, "consistency-image-size", "export width and height are img_size"),
-    _gate(5, "consistency-batch", "batch -1 where, and only where, axis 0 is dynamic"),
-    _gate(5, "consistency-onnx-file", "the engine is built from the file that export writes"),
-    _gate(5, "consistency-params-mapping", "model_params_mapping has the width of the head"),
-    _gate(5, "consistency-classes", "one order of classes everywhere"),
-    _gate(5, "consistency-own-modules", "each repository uses its own runner, monitor and launcher"),
-    _gate(5, "consistency-packages", "every package has its __init__.py"),
+    _gate(5, "consistency-spec-keys", "spec keys are fields of the schema", *_SCHEMA_FACTS),
+    _gate(5, "consistency-schemas", "both repositories have the same schema", *_SCHEMA_FACTS),
+    _gate(
+        5,
+        "consistency-checkpoint",
+        "every reference to a checkpoint is to the one that is written",
+        *_SCHEMA_FACTS,
+    ),
+    _gate(
+        5, "consistency-normalisation", "mean and std are the same wherever they are stated", *_SCHEMA_FACTS
+    ),
+    _gate(5, "consistency-onnx-names", "ONNX names are those that exporter and engine use", *_SCHEMA_FACTS),
+    _gate(5, "consistency-image-size", "export width and height are img_size", *_SCHEMA_FACTS),
+    _gate(5, "consistency-batch", "batch -1 where, and only where, axis 0 is dynamic", *_SCHEMA_FACTS),
+    _gate(5, "consistency-onnx-file", "the engine is built from the file that export writes", *_SCHEMA_FACTS),
+    _gate(5, "consistency-params-mapping", "model_params_mapping has the width of the head", *_SCHEMA_FACTS),
+    _gate(5, "consistency-classes", "one order of classes everywhere", *_SCHEMA_FACTS),
+    _gate(
+        5,
+        "consistency-own-modules",
+        "each repository uses its own runner, monitor and launcher",
+        *_SCHEMA_FACTS,
+    ),
+    _gate(5, "consistency-packages", "every package has its __init__.py", *_SCHEMA_FACTS),
     _gate(6, "clean-environment", "the clones win over anything installed; tao-core is the release's"),
     _gate(6, "tests-tao-core", "unit tests of the port in tao-core"),
     _gate(6, "tests-tao-pytorch", "unit tests of the port in tao-pytorch", "tests-tao-pytorch"),

@@ -59,7 +59,7 @@ GATES: tuple[Gate, ...] = (
         4, "deploy-specs", "the deploy specs fit the schema and chain with the trainer's", "deploy-package"
     ),
     _gate(4, "deploy-preprocessing", "engine and trainer see the same tensors", "deploy-preprocessing"),
-    _gate(4, "parser", "TensorRT-RTX parses and builds the exported graph"),
+    _gate(4, "parser", "TensorRT-RTX parses and builds the exported graph", "parser"),
     _rehearsed(4, "engine-fp32", "the FP32 engine builds with the profile that the spec asks for", "engines"),
     _rehearsed(4, "engine-fp16", "the FP16 engine builds", "engines"),
     _rehearsed(
@@ -76,9 +76,15 @@ GATES: tuple[Gate, ...] = (
         "engines",
     ),
     _rehearsed(4, "deploy-entrypoint", "the deploy console command finds and launches the subtasks"),
-    _gate(5, "console-scripts", "the console commands are in every setup file and resolve"),
-    _gate(5, "docs-table", "documentation tables are those of the clone's own tool"),
-    _gate(5, "licence-headers", "every generated file has the header of its repository"),
+    _gate(
+        5,
+        "console-scripts",
+        "the console commands are in every setup file and resolve",
+        "help-tao-pytorch",
+        "help-tao-deploy",
+    ),
+    _gate(5, "docs-table", "documentation tables are those of the clone's own tool", "docs-table"),
+    _gate(5, "licence-headers", "every generated file has the header of its repository", "licence-headers"),
     _gate(
         5,
         "tests-collected-tao-pytorch",
@@ -115,14 +121,24 @@ GATES: tuple[Gate, ...] = (
         *_SCHEMA_FACTS,
     ),
     _gate(5, "consistency-packages", "every package has its __init__.py", *_SCHEMA_FACTS),
-    _gate(6, "clean-environment", "the clones win over anything installed; tao-core is the release's"),
+    _gate(
+        6,
+        "clean-environment",
+        "the clones win over anything installed; tao-core is the release's",
+        "clean-tao-pytorch",
+        "clean-tao-deploy",
+    ),
     _gate(6, "tests-tao-core", "unit tests of the port in tao-core"),
     _gate(6, "tests-tao-pytorch", "unit tests of the port in tao-pytorch", "tests-tao-pytorch"),
     _gate(6, "tests-tao-deploy", "unit tests of the port in tao-deploy", "tests-tao-deploy"),
-    _gate(6, "lint-tao-pytorch", "no new finding of the repository's lint in tao-pytorch"),
-    _gate(6, "lint-tao-deploy", "no new finding of the repository's lint in tao-deploy"),
-    _gate(6, "wheel-tao-pytorch", "the wheel of tao-pytorch holds every generated package"),
-    _gate(6, "wheel-tao-deploy", "the wheel of tao-deploy holds every generated package"),
+    _gate(
+        6, "lint-tao-pytorch", "no new finding of the repository's lint in tao-pytorch", "lint-tao-pytorch"
+    ),
+    _gate(6, "lint-tao-deploy", "no new finding of the repository's lint in tao-deploy", "lint-tao-deploy"),
+    _gate(
+        6, "wheel-tao-pytorch", "the wheel of tao-pytorch holds every generated package", "wheel-tao-pytorch"
+    ),
+    _gate(6, "wheel-tao-deploy", "the wheel of tao-deploy holds every generated package", "wheel-tao-deploy"),
     _gate(6, "wheel-extensions", "the whole wheel builds, extensions included", cpu=False),
     _gate(6, "chain-train", "the console command trains, evaluates, infers and exports", "chain-train"),
     _rehearsed(6, "chain-deploy", "the console command builds the engine, infers and evaluates"),

@@ -98,6 +98,39 @@ def test_status_shows_every_gate(ported: tuple[Path, Done], e2e_cache: Path) -> 
     assert all(gate.id in done.out for gate in GATES)
 
 
+def test_the_steps_that_gates_name_are_there(ported: tuple[Path, Done]) -> None:
+    recorded = {path.stem for path in (ported[0] / ".porter" / "steps").glob("*.json")}
+    # The kit and the wheel have neither a documentation tool nor a checker of headers.
+    absent = {"5-docs-table", "5-licence-headers"}
+    assert {f"{gate.phase}-{step}" for gate in GATES for step in gate.steps} - absent <= recorded
+
+
+def test_one_gate_runs_again_by_name(ported: tuple[Path, Done], e2e_cache: Path) -> None:
+    runs = ported[0] / ".porter" / "runs"
+    before = {path.name for path in runs.iterdir()}
+    done = run_porter(e2e_cache, "gate", "parser", ported[0], "--yes", "--json")
+    assert done.code == 0, done.err
+    assert [gate["gate"] for gate in done.json] == ["parser"]
+    assert done.json[0]["state"] == "passed"
+    new = {path.name.partition("-")[2] for path in runs.iterdir() if path.name not in before}
+    assert "rtx-build" in new
+    assert "run-scripts" not in new
+
+
+def test_a_gate_that_is_none_is_told_from_those_near_it(ported: tuple[Path, Done], e2e_cache: Path) -> None:
+    done = run_porter(e2e_cache, "gate", "parsers", ported[0])
+    assert done.code == 2
+    assert "near it: parser" in done.err
+
+
+def test_gates_are_listed_with_state_and_command(ported: tuple[Path, Done], e2e_cache: Path) -> None:
+    done = run_porter(e2e_cache, "gates", ported[0], "--json")
+    listed = {gate["gate"]: gate for gate in done.json}
+    assert list(listed) == [gate.id for gate in GATES]
+    assert listed["engine-int8"]["state"] == "rehearsed"
+    assert listed["parser"]["command"] == f"porter gate parser {ported[0]}"
+
+
 def test_strict_counts_blocked_gates(ported: tuple[Path, Done], e2e_cache: Path) -> None:
     done = run_porter(e2e_cache, "resume", ported[0], "--yes", "--strict")
     assert done.code == 10

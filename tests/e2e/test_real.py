@@ -1,4 +1,4 @@
-"""The same port on a real tao-pytorch: every gate, and the same numbers as on the kit."""
+"""The same port on real tao-pytorch and tao-deploy: every gate, and the same numbers as on the kit."""
 
 from __future__ import annotations
 
@@ -25,15 +25,22 @@ def real(
     """Clone, workspace and end of the small port on real tao-pytorch."""
     folder = tmp_path_factory.mktemp("real")
     clone = add_mini_backbone(private_clone(real_clone("tao-pytorch"), folder / "clone"))
-    return clone, folder / "port", port_mini(e2e_cache, mini_model, clone, folder / "port")
+    deploy = private_clone(real_clone("tao-deploy"), folder / "deploy")
+    more = ("--tao-deploy", str(deploy))
+    return clone, folder / "port", port_mini(e2e_cache, mini_model, clone, folder / "port", *more)
 
 
 def test_every_gate_of_a_cpu_machine_passes(real: tuple[Path, Path, Done]) -> None:
     done = real[2]
     assert done.code == 0, done.err
-    needed = {gate.id for gate in GATES if gate.cpu}
+    needed = {gate.id: "rehearsed" if gate.stand_in else "passed" for gate in GATES if gate.cpu}
     states = {name: gate["state"] for name, gate in done.gates().items()}
-    assert {name for name in needed if states.get(name) != "passed"} == set()
+    assert {name: states.get(name) for name in needed} == needed
+
+
+def test_the_documentation_table_lists_the_network(real: tuple[Path, Path, Done]) -> None:
+    diff = git(real[1] / "tao-deploy", "diff", "docs/supported_commands.md")
+    assert "+| `mini_vit` | cv | `nvidia_tao_deploy.cv.mini_vit` |" in diff
 
 
 def test_the_real_clone_is_untouched(real: tuple[Path, Path, Done]) -> None:

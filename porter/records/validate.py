@@ -47,25 +47,38 @@ class LintReport(Record, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class WheelReport(Record, frozen=True, kw_only=True):
-    """A wheel without extensions.
+class WheelRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/build_wheel.py``.
 
     Attributes:
-        name: file name; empty where none was built.
-        files: number of its files.
-        missing: generated modules that are not in it.
-        left_out: generated specs that are not in it.
-        scripts: console scripts that it declares, of those asked for.
-        log: file with the build's output.
+        root: worktree; it is only read.
+        files: what of it goes into the throw-away copy, by path below it.
+        extensions: whether extensions are built; left out otherwise.
+        variables: environment of ``setup.py``.
+    """
+
+    root: str
+    files: tuple[str, ...]
+    extensions: bool
+    variables: dict[str, str]
+
+
+class WheelFacts(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/build_wheel.py``.
+
+    Attributes:
+        name: file name of the wheel; empty where none was built.
+        members: paths in it.
+        scripts: target by name of its console scripts.
+        extensions: names of the extensions that ``setup.py`` declares, built or not.
+        error: traceback; empty where it was built.
     """
 
     name: str
-    files: int
-    missing: tuple[str, ...]
-    left_out: tuple[str, ...]
+    members: tuple[str, ...]
     scripts: dict[str, str]
-    seconds: float
-    log: str
+    extensions: tuple[str, ...]
+    error: str
 
 
 class CleanRequest(Record, frozen=True, kw_only=True):

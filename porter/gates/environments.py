@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from porter.gates.results import failed, passed
 from porter.records.gates import GateResult
 from porter.records.reference import Repo
+from porter.records.sandbox import Environment
 from porter.records.validate import CleanFacts, CleanRequest
 from porter.session import PortSession
 
-_PACKAGES: dict[Repo, str] = {
-    "tao-pytorch": "nvidia_tao_pytorch",
-    "tao-deploy": "nvidia_tao_deploy",
-    "tao-core": "nvidia_tao_core",
-}
+_PACKAGES: dict[Repo, str] = {"tao-pytorch": "nvidia_tao_pytorch", "tao-deploy": "nvidia_tao_deploy"}
+_CORE, _CORE_PACKAGE = "nvidia-tao-core", "nvidia_tao_core"
 
 
 def clean_gate(session: PortSession) -> GateResult:
@@ -24,23 +24,31 @@ def clean_gate(session: PortSession) -> GateResult:
     evidence: dict[str, Any] = {}
     repos: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy") if session.has_deploy else ("tao-pytorch",)
     for repo in repos:
+        environment, worktree = session.runtime(repo), str(session.workspace.clone_path(repo))
         facts = _facts(session, repo)
-        problems += _problems(session, repo, facts)
-        evidence[repo] = {"places": facts.places, "installed": facts.distributions, "python": facts.python}
-        version = _core(session, repo, facts)
-        said.append(f"{_PACKAGES[repo]} from the worktree, nvidia_tao_core {version}")
+        core = core_of(facts, environment)
+        problems += clean_problems(repo, worktree, facts)
+        if repo == "tao-pytorch":
+            problems += core_problems(core, environment)
+        evidence[repo] = {
+            "imported from": facts.places,
+            "installed": {item.place: f"{item.name} {item.version}" for item in facts.distributions},
+            "environment": facts.prefix,
+            _CORE_PACKAGE: core,
+        }
+        said.append(f"{_PACKAGES[repo]} from the worktree, {_CORE_PACKAGE} {core}")
     if problems:
         return failed(
             "clean-environment",
             "; ".join(problems),
-            fix="remove the installed package from the environment, or let porter build its own",
+            fix="remove that package from the environment, or let porter build its own",
             **evidence,
         )
     return passed("clean-environment", "; ".join(said), **evidence)
 
 
 def _facts(session: PortSession, repo: Repo) -> CleanFacts:
-    request = CleanRequest(packages=tuple(_PACKAGES.values()))
+    request = CleanRequest(packages=(*_PACKAGES.values(), _CORE_PACKAGE))
     return session.prove(
         f"clean-{repo}",
         {"request": request},
@@ -56,30 +64,42 @@ def _facts(session: PortSession, repo: Repo) -> CleanFacts:
     )
 
 
-def _problems(session: PortSession, repo: Repo, facts: CleanFacts) -> list[str]:
-    worktree, package = str(session.workspace.clone_path(repo)), _PACKAGES[repo]
-    problems = []
-    if facts.places[package] != f"{worktree}/{package}":
-        problems.append(
-            f"{package} would come from {facts.places[package] or 'nowhere'}, not from {worktree}"
-        )
-    for name, (version, place) in sorted(facts.distributions.items()):
-        if place.rstrip("/") != worktree and name != "nvidia-tao-core":
-            problems.append(f"{name} {version} is installed in {place}")
+def clean_problems(repo: Repo, worktree: str, facts: CleanFacts) -> Iterator[str]:
+    """Yield what keeps the code of a worktree from being, beyond doubt, the code that ran; pure.
+
+    A copy behind the worktree on the path fails as well: a script that changes its path would find it.
+    """
+    own = f"{worktree}/{_PACKAGES[repo]}"
+    place = facts.places[_PACKAGES[repo]]
+    if place != own:
+        yield f"{_PACKAGES[repo]} would come from {place or 'nowhere'}, not from {worktree}"
+    for package in _PACKAGES.values():
+        for copy in facts.copies[package]:
+            if copy not in (own, place):
+                yield f"{repo} is run beside another {package}, in {copy}"
+    for item in facts.distributions:
+        if item.place != worktree and item.name != _CORE:
+            yield f"{item.name} {item.version} is installed in {item.place}"
+    if facts.prefix_on_path != facts.prefix:
+        yield f"TAO's launcher would start the python of {facts.prefix_on_path or 'nowhere'}"
     if facts.telemetry != "yes":
-        problems.append("TAO's telemetry is not switched off")
-    if repo == "tao-pytorch":
-        wanted = session.environment().versions.get("nvidia-tao-core", "")
-        found = facts.distributions.get("nvidia-tao-core", ("none", ""))[0]
-        if found != wanted:
-            problems.append(f"nvidia-tao-core is {found}, the release's is {wanted or 'not known'}")
-    return problems
+        yield "TAO's telemetry is not switched off"
 
 
-def _core(session: PortSession, repo: Repo, facts: CleanFacts) -> str:
-    if "nvidia-tao-core" in facts.distributions:
-        return facts.distributions["nvidia-tao-core"][0]
-    place = facts.places["nvidia_tao_core"]
-    if any(place.startswith(folder) for folder in session.runtime(repo).python_path):
+def core_problems(core: str, environment: Environment) -> Iterator[str]:
+    """Yield why the tao-core that the trainer imports is not the one that the release is pinned to; pure."""
+    pinned = environment.versions.get(_CORE, "")
+    if core != pinned or not pinned:
+        yield f"{_CORE_PACKAGE} is {core}, the release's is {pinned or 'not known'}"
+
+
+def core_of(facts: CleanFacts, environment: Environment) -> str:
+    """Return the version of the tao-core that is imported, or what it is where it has none; pure."""
+    place = facts.places[_CORE_PACKAGE]
+    if not place:
+        return "not there"
+    folder = str(PurePosixPath(place).parent)
+    if folder in environment.python_path:
         return "stood in for"
-    return f"from {place}" if place else "not there"
+    versions = [item.version for item in facts.distributions if item.name == _CORE and item.place == folder]
+    return versions[0] if versions else f"of no known version, from {place}"

@@ -1,4 +1,4 @@
-"""Says which TAO packages a run of this environment would import, and which are installed in it.
+"""Says which TAO packages a run of this environment would import, and which others lie on its path.
 
 Request: ``porter.records.validate.CleanRequest``; answer: ``CleanFacts``.
 """
@@ -7,28 +7,57 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+_PREFIX = "import sys; print(sys.prefix)"
+
+
+def import_place(name: str) -> str:
+    """Return the folder that a package would be imported from; empty where there is none."""
+    spec = util.find_spec(name)
+    found = list(spec.submodule_search_locations or []) if spec is not None else []
+    return str(found[0]) if found else ""
+
+
+def copies(name: str) -> list[str]:
+    """Return every place on the path that has something of that name, in the order of the path."""
+    entries = dict.fromkeys(Path(entry).absolute() for entry in sys.path if entry)
+    found = (entry / ending for entry in entries for ending in (name, f"{name}.py"))
+    return [str(place) for place in found if place.exists()]
+
+
+def distributions() -> list[dict[str, str]]:
+    """Return every installed distribution of TAO; one that is there twice is told twice."""
+    found = []
+    for item in metadata.distributions():
+        name = str(item.metadata["Name"] or "").lower().replace("_", "-")
+        if name.startswith("nvidia-tao"):
+            place = os.path.normpath(str(item.locate_file("")))
+            found.append({"name": name, "version": item.version, "place": place})
+    return found
+
+
+def prefix_on_path() -> str:
+    """Return the environment of the ``python`` that TAO's launchers start by that name."""
+    try:
+        done = subprocess.run(["python", "-c", _PREFIX], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Answer the request."""
-    places = {}
-    for name in request["packages"]:
-        spec = util.find_spec(name)
-        found = list(spec.submodule_search_locations or []) if spec is not None else []
-        places[name] = found[0] if found else ""
-    distributions = {}
-    for distribution in metadata.distributions():
-        name = str(distribution.metadata["Name"] or "").lower().replace("_", "-")
-        if name.startswith("nvidia-tao") and name not in distributions:
-            distributions[name] = [distribution.version, str(distribution.locate_file(""))]
     return {
-        "places": places,
-        "distributions": distributions,
-        "python": sys.executable,
+        "places": {name: import_place(name) for name in request["packages"]},
+        "copies": {name: copies(name) for name in request["packages"]},
+        "distributions": distributions(),
+        "prefix": sys.prefix,
+        "prefix_on_path": prefix_on_path(),
         "telemetry": os.environ.get("TELEMETRY_OPT_OUT", ""),
     }
 

@@ -87,18 +87,31 @@ class CleanRequest(Record, frozen=True, kw_only=True):
     packages: tuple[str, ...]
 
 
+class Installed(Record, frozen=True, kw_only=True):
+    """An installed distribution, and the folder that it is installed in."""
+
+    name: str
+    version: str
+    place: str
+
+
 class CleanFacts(Record, frozen=True, kw_only=True):
     """Answer of ``probes/clean_environment.py``.
 
     Attributes:
         places: folder of each package as it would be imported; empty where it is not there.
-        distributions: version and folder of every installed distribution that starts with ``nvidia-tao``.
-        python: the interpreter; *telemetry* the value of TELEMETRY_OPT_OUT.
+        copies: every folder of that name on the path, in its order.
+        distributions: all whose name starts with ``nvidia-tao``.
+        prefix: the environment that answered.
+        prefix_on_path: the environment of the ``python`` on the PATH.
+        telemetry: value of TELEMETRY_OPT_OUT.
     """
 
     places: dict[str, str]
-    distributions: dict[str, tuple[str, str]]
-    python: str
+    copies: dict[str, tuple[str, ...]]
+    distributions: tuple[Installed, ...]
+    prefix: str
+    prefix_on_path: str
     telemetry: str
 
 

@@ -54,9 +54,15 @@ def docs_gate(session: PortSession) -> GateResult:
     reference = session.journal.made("deploy-reference", DeployReference)
     if not reference.docs_tool:
         return passed(gate, "neither clone has a tool that writes documentation from its console commands")
-    text = session.prove("docs-table", {}, str, lambda: _again(session, reference), repos=("tao-deploy",))
-    page = (session.deploy_worktree / reference.docs_page).read_text(encoding="utf-8")
-    if page != text:
+    place = session.deploy_worktree / reference.docs_page
+    if not place.is_file():
+        back = f"git -C {session.deploy_worktree} checkout -- {reference.docs_page}"
+        return failed(gate, f"{reference.docs_page} is gone from the worktree", fix=f"{back}; porter resume")
+    tools = session.runtime("rehearsal").digest
+    text = session.prove(
+        "docs-table", {"tools": tools}, str, lambda: _again(session, reference), repos=("tao-deploy",)
+    )
+    if place.read_bytes() != text.encode("utf-8"):
         return failed(
             gate,
             f"{reference.docs_page} is not what {reference.docs_tool} writes",
@@ -69,14 +75,18 @@ def docs_gate(session: PortSession) -> GateResult:
 
 
 def _again(session: PortSession, reference: DeployReference) -> str:
-    copy = _copy(session, reference)
-    for name in (*_READ, reference.docs_page):
-        source = session.deploy_worktree / name
-        if source.is_dir():
-            shutil.rmtree(copy / name, ignore_errors=True)
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy, worktree = _copy(session, reference), session.deploy_worktree
+    # What a sparse checkout leaves out is no change, so its rows stay.
+    changed = git.names(
+        worktree, "diff", "--name-only", "--no-renames", "-z", reference.release.commit, "--", *_READ
+    )
+    for name in (*changed, reference.docs_page):
+        source, target = worktree / name, copy / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
         else:
-            shutil.copyfile(source, copy / name)
+            target.unlink(missing_ok=True)
     text = _run(session, reference, copy)
     shutil.rmtree(copy, ignore_errors=True)
     return text
@@ -104,4 +114,4 @@ def _run(session: PortSession, reference: DeployReference, copy: Path) -> str:
             why=log_tail(result.log, 5),
             next_step=f"the whole output is in {result.log}",
         )
-    return (copy / reference.docs_page).read_text(encoding="utf-8")
+    return (copy / reference.docs_page).read_bytes().decode("utf-8")

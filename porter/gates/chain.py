@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from porter.gates.engines import ran, specs_of
+from porter.gates.metrics import metric_problem
 from porter.gates.results import blocked, failed, log_tail, passed
 from porter.gates.rows import FP32_TOLERANCE, compare_rows, read_rows
 from porter.gates.runs import script_problem, small_run, view_of
@@ -157,13 +158,11 @@ def _native_gate(session: PortSession) -> GateResult:
         worst = found if worst is None or found.relative > worst.relative else worst
         evidence[f"rows of {task}"] = found.rows
         said.append(f"{task}: {found.rows} rows within {found.max_abs:.1e}")
-    native, engine = (
-        json.loads((results / folder / "results.json").read_text()) for folder in ("evaluate", "trt_evaluate")
-    )
-    apart = [key for key in native if abs(native[key] - engine.get(key, float("inf"))) > 1e-6]
-    if apart or native.keys() != engine.keys():
-        return failed(gate, f"results.json: native {native}, engine {engine}")
-    metrics = ", ".join(f"{key} {value:.3g}" for key, value in native.items())
+    native, engine = (results / folder / "results.json" for folder in ("evaluate", "trt_evaluate"))
+    apart = metric_problem(native, engine)
+    if apart:
+        return failed(gate, apart)
+    metrics = ", ".join(f"{key} {value:.3g}" for key, value in json.loads(native.read_text()).items())
     return ran(
         session,
         gate,

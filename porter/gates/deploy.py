@@ -59,24 +59,40 @@ def package_gates(session: PortSession, plan: FilePlan) -> Iterator[GateResult]:
         ),
         repos=("tao-deploy",),
     )
-    yield _import_gate(plan, facts)
+    yield _import_gate(session.deploy_worktree, plan, facts)
     yield _spec_gate(name, facts.specs)
 
 
 def _modules(plan: FilePlan) -> Iterator[str]:
+    yield from (_module(path) for path in _sources(plan))
+
+
+def _sources(plan: FilePlan) -> Iterator[str]:
+    """Yield the path of every module of the deploy package."""
     for file in plan.files:
-        path = PurePosixPath(file.path)
-        if path.suffix == ".py" and path.parts[0] == "nvidia_tao_deploy":
-            parts = path.with_suffix("").parts
-            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if file.path.startswith("nvidia_tao_deploy/") and file.path.endswith(".py"):
+            yield file.path
 
 
-def _import_gate(plan: FilePlan, facts: PackageFacts) -> GateResult:
-    unwelcome = [f"{path} imports {name}" for path, name in _imports(plan)]
+def _module(path: str) -> str:
+    parts = PurePosixPath(path).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _import_gate(worktree: Path, plan: FilePlan, facts: PackageFacts) -> GateResult:
     if facts.errors:
         module, error = next(iter(facts.errors.items()))
         last = error.strip().splitlines()[-1]
         return failed("deploy-imports", f"{module} does not import: {last}", text=error, traceback=error)
+    # A folder without __init__.py imports as a namespace, which has no file, and is in no wheel.
+    elsewhere = [
+        f"{_module(path)} is imported from {place if place != 'None' else 'a folder without __init__.py'}"
+        for path in _sources(plan)
+        if (place := facts.imported.get(_module(path), "nowhere")) != str(worktree / path)
+    ]
+    if elsewhere:
+        return failed("deploy-imports", "; ".join(elsewhere[:3]))
+    unwelcome = [f"{path} imports {name}" for path, name in _imports(worktree, plan)]
     if unwelcome or facts.loaded:
         reasons = unwelcome or [f"importing it brings in {', '.join(facts.loaded)}"]
         return failed("deploy-imports", "; ".join(reasons[:3]), fix="deploy code is NumPy-only")
@@ -87,12 +103,10 @@ def _import_gate(plan: FilePlan, facts: PackageFacts) -> GateResult:
     )
 
 
-def _imports(plan: FilePlan) -> Iterator[tuple[str, str]]:
+def _imports(worktree: Path, plan: FilePlan) -> Iterator[tuple[str, str]]:
     """Yield path and name of every import that the deploy package may not have, also inside functions."""
-    for file in plan.files:
-        if not file.path.startswith("nvidia_tao_deploy/") or not file.path.endswith(".py"):
-            continue
-        for node in ast.walk(ast.parse(file.content)):
+    for path in _sources(plan):
+        for node in ast.walk(ast.parse((worktree / path).read_bytes())):
             names = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
@@ -100,7 +114,7 @@ def _imports(plan: FilePlan) -> Iterator[tuple[str, str]]:
                 names = [node.module]
             for name in names:
                 if any(name == item or name.startswith(f"{item}.") for item in FORBIDDEN):
-                    yield file.path, name
+                    yield path, name
 
 
 def _chain(name: str) -> dict[str, str]:

@@ -5,13 +5,13 @@ Without TensorRT they run on stand-ins and end as rehearsed; where it is there, 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from porter.gates.metrics import metric_problem
 from porter.gates.results import failed, log_tail, passed, rehearsed
 from porter.gates.rows import FP16_TOLERANCE, FP32_TOLERANCE, Comparison, compare_rows
 from porter.gates.runs import view_of
@@ -29,6 +29,9 @@ BATCHES = (1, 3, 5)
 
 PROFILE = (1, 4, 6)
 """Smallest, best and largest batch of the engines that the gates build."""
+
+_COMPARED = f"inference-{BATCHES[0]}"
+"""The run whose tensors the calibration has to see."""
 
 _SCHEMA = "nvidia_tao_deploy.config.{name}.default_config:ExperimentConfig"
 _PACKAGE = "nvidia_tao_deploy.cv.{name}"
@@ -172,7 +175,13 @@ def _steps(bench: _Bench) -> Iterator[DeployStep]:
 
 
 def _reading(bench: _Bench, mode: str, kind: str, batch: int) -> list[str]:
-    return [*bench.data(), f"{mode}.trt_engine={bench.engine(kind)}", f"{mode}.batch_size={batch}"]
+    return [
+        *bench.data(),
+        f"{mode}.trt_engine={bench.engine(kind)}",
+        f"{mode}.batch_size={batch}",
+        # No engine of these gates takes it: a script that reads the trainer's batch size is refused.
+        f"dataset.batch_size={PROFILE[-1] + 1}",
+    ]
 
 
 def _step(bench: _Bench, label: str, mode: str, overrides: list[str]) -> DeployStep:
@@ -205,6 +214,10 @@ def _engine_gate(
     broken = _broken(gate, outcome)
     if broken is not None:
         return broken
+    # Without the tensors of inference there is nothing to hold those of the calibration against.
+    broken = _broken(gate, outcomes[_COMPARED]) if kind == "int8" else None
+    if broken is not None:
+        return broken
     problems, said = _engine_problems(kind, outcome, outcomes)
     evidence: dict[str, Any] = {**runtime, "engine": outcome.engine, "seconds": outcome.seconds}
     if problems:
@@ -230,7 +243,7 @@ def _engine_problems(
             problems.append(f"its profile is {sorted(batches)}, asked for was {PROFILE}")
     said = f"profile {PROFILE[0]}-{PROFILE[1]}-{PROFILE[2]}"
     if kind == "int8":
-        seen = set(outcomes[f"inference-{BATCHES[0]}"].inputs)
+        seen = set(outcomes[_COMPARED].inputs)
         strange = [image for image in outcome.inputs if image not in seen]
         if not outcome.inputs:
             problems.append("no image reached the calibrator")
@@ -275,7 +288,9 @@ def _scripts_gate(
             why = found.problems or (f"relative {found.relative:.1e}, bound {tolerance:.0e}",)
             top_1 = f", top-1 equal on {found.top_1:.0%}"
             return failed(gate, f"{label}: {'; '.join(why)}{top_1}", table=str(table))
-        metrics = _metric_problem(bench, label) if mode == "evaluate" else ""
+        engine = bench.results / label / "trt_evaluate" / "results.json"
+        native = bench.trained / "evaluate" / "results.json"
+        metrics = metric_problem(native, engine) if mode == "evaluate" else ""
         if metrics:
             return failed(gate, f"{label}: {metrics}")
     refusal = _refusal_problem(outcomes["inference-refused"]) if mode == "inference" else ""
@@ -300,20 +315,6 @@ def _scripts_gate(
         f"{worst.max_abs:.1e}, labels equal",
         **evidence,
     )
-
-
-def _metric_problem(bench: _Bench, label: str) -> str:
-    """Return how results.json differs from the trainer's; empty where it does not."""
-    wanted = json.loads((bench.trained / "evaluate" / "results.json").read_text())
-    text = (bench.results / label / "trt_evaluate" / "results.json").read_text()
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return f"results.json is no JSON: {text[:80]!r}"
-    if not isinstance(found, dict) or found.keys() != wanted.keys():
-        return f"results.json has {found if not isinstance(found, dict) else list(found)}, not {list(wanted)}"
-    apart = [key for key in wanted if abs(found[key] - wanted[key]) > 1e-6]
-    return "; ".join(f"{key} is {found[key]}, the trainer's {wanted[key]}" for key in apart)
 
 
 def _refusal_problem(outcome: DeployOutcome) -> str:

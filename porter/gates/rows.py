@@ -44,7 +44,7 @@ def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
     """Return heading and rows; both empty where there is no file."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
+            lines = [line for line in csv.reader(file) if line]
     except OSError:
         return [], []
     return (lines[0], lines[1:]) if lines else ([], [])
@@ -70,6 +70,10 @@ def compare_rows(native: Path, engine: Path) -> Comparison:
     if problems:
         return Comparison(0, math.inf, math.inf, 0.0, {}, tuple(problems))
     classes = heading[1 : min(heading.index(name) for name in _AFTER_CLASSES if name in heading)]
+    for row in (*ours, *theirs):
+        problem = _malformed(row, heading, len(classes))
+        if problem:
+            return Comparison(0, math.inf, math.inf, 0.0, {}, (problem,))
     relative, largest, equal = {}, 0.0, 0
     for mine, other in zip(ours, theirs, strict=True):
         wanted, found = _numbers(mine, len(classes)), _numbers(other, len(classes))
@@ -87,6 +91,26 @@ def compare_rows(native: Path, engine: Path) -> Comparison:
         per_image=relative,
         problems=tuple(problems[:5]),
     )
+
+
+def _malformed(row: Sequence[str], heading: Sequence[str], classes: int) -> str:
+    """Return why a row cannot be compared; empty where it can."""
+    if len(row) != len(heading):
+        return f"{row[0]}: {len(row)} cells under {len(heading)} columns"
+    cells = [*row[1 : 1 + classes], row[heading.index("pred_score")]]
+    wrong = [cell for cell in cells if not _is_number(cell)]
+    if wrong:
+        return f"{row[0]}: {wrong[0]!r} is no number"
+    if row[heading.index("pred_label")] not in heading[1 : 1 + classes]:
+        return f"{row[0]}: label {row[heading.index('pred_label')]!r} is no class"
+    return ""
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def _numbers(row: Sequence[str], count: int) -> list[float]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +35,32 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     album = Album(Path(request["pictures"]), list(pixels.mean), list(pixels.std))
     checks, batches, problems = [], {}, []
     for split, folder in _SPLITS.items():
-        images = loader(
-            tuple(request["shape"]),
-            [str(root / folder)],
-            classes,
-            batch_size=BATCH,
-            image_mean=pixels.mean,
-            image_std=pixels.std,
-            is_inference=split == "predict",
-        )
-        loaded = [numpy.asarray(batch) for batch, _ in images]
+        try:
+            images = loader(
+                tuple(request["shape"]),
+                [str(root / folder)],
+                classes,
+                batch_size=BATCH,
+                image_mean=pixels.mean,
+                image_std=pixels.std,
+                is_inference=split == "predict",
+            )
+            loaded = [numpy.asarray(batch) for batch, _ in images]
+        except Exception as error:
+            traceback.print_exc()
+            problems.append(f"{split}: {type(error).__name__}: {error}")
+            continue
         batches[split] = [len(batch) for batch in loaded]
+        if sum(batches[split]) != len(images.image_paths):
+            problems.append(
+                f"{split}: {sum(batches[split])} of {len(images.image_paths)} images are in a batch"
+            )
+        if not loaded:
+            continue
         tensors = numpy.concatenate(loaded)
         if tensors.dtype != numpy.float32:
             problems.append(f"{split}: tensors are {tensors.dtype}, not float32")
-        for path, tensor in zip(images.image_paths, tensors, strict=True):
+        for path, tensor in zip(images.image_paths, tensors, strict=False):
             name = f"{Path(str(path)).stem}.{split}.tao.npy"
             if name not in request["tensors"]:
                 problems.append(f"{split}: {Path(str(path)).name} is no image of the trainer's")

@@ -60,12 +60,33 @@ def test_rounding_is_no_difference(native: Path, tmp_path: Path) -> None:
         pytest.param(
             [HEADING, ROWS[0].replace("ant,0.7", "ant,0.9"), *ROWS[1:]], "score 0.9", id="wrong score"
         ),
+        pytest.param(
+            [HEADING, ROWS[0].replace("0.1,", "np.float32(0.1),"), *ROWS[1:]],
+            "1.png: 'np.float32(0.1)' is no number",
+            id="a number's representation",
+        ),
+        pytest.param(
+            [HEADING, ROWS[0].replace("0.1,", "nan,"), *ROWS[1:]], "'nan' is no number", id="not a number"
+        ),
+        pytest.param(
+            [HEADING, *ROWS[:2], ROWS[2].removesuffix(",zebra")], "6 cells under 7 columns", id="short row"
+        ),
+        pytest.param([HEADING, *ROWS[:2], f"{ROWS[2]},zebra"], "8 cells under 7 columns", id="long row"),
+        pytest.param(
+            [HEADING, ROWS[0].replace("ant,0.7", "wasp,0.7"), *ROWS[1:]],
+            "label 'wasp' is no class",
+            id="unknown label",
+        ),
     ],
 )
 def test_what_differs_is_named(native: Path, tmp_path: Path, lines: list[str], words: str) -> None:
     found = compare_rows(native, table(tmp_path / "e.csv", lines))
     assert not found.within(FP32_TOLERANCE)
     assert any(words in problem for problem in found.problems), found
+
+
+def test_blank_lines_are_no_rows(native: Path, tmp_path: Path) -> None:
+    assert compare_rows(native, table(tmp_path / "e.csv", [HEADING, *ROWS, ""])).within(FP32_TOLERANCE)
 
 
 def test_a_probability_beyond_the_bound_is_seen(native: Path, tmp_path: Path) -> None:

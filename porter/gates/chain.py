@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from porter.gates.engines import ran, specs_of
-from porter.gates.metrics import metric_problem
+from porter.gates.metrics import metric_problem, read_metrics
 from porter.gates.results import blocked, failed, log_tail, passed
 from porter.gates.rows import FP32_TOLERANCE, compare_rows, read_rows
 from porter.gates.runs import script_problem, small_run, view_of
@@ -162,7 +161,7 @@ def _native_gate(session: PortSession) -> GateResult:
     apart = metric_problem(native, engine)
     if apart:
         return failed(gate, apart)
-    metrics = ", ".join(f"{key} {value:.3g}" for key, value in json.loads(native.read_text()).items())
+    metrics = ", ".join(f"{key} {value:.3g}" for key, value in read_metrics(native)[0].items())
     return ran(
         session,
         gate,
@@ -187,12 +186,16 @@ def _done_gate(session: PortSession, context: ClassificationContext) -> GateResu
         "trt_inference/result.csv",
     )
     sizes = {path: (results / path).stat().st_size if (results / path).is_file() else 0 for path in wanted}
-    empty = [path for path, size in sizes.items() if not size]
-    empty += [
-        path for path in wanted if path.endswith(".csv") and sizes[path] and not read_rows(results / path)[1]
-    ]
+    empty = [path for path, size in sizes.items() if not size or not _holds_something(results / path)]
     if empty:
         return failed("done", f"missing or empty: {', '.join(empty)}", folder=str(results))
     return ran(
         session, "done", f"{len(wanted)} files of the chain, none empty", files=sizes, folder=str(results)
     )
+
+
+def _holds_something(path: Path) -> bool:
+    """Return whether a table has rows and a file of metrics has metrics."""
+    if path.suffix == ".csv":
+        return bool(read_rows(path)[1])
+    return path.suffix != ".json" or bool(read_metrics(path)[0])

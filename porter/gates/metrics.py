@@ -11,10 +11,10 @@ _TOLERANCE = 1e-6
 
 def metric_problem(native: Path, engine: Path) -> str:
     """Return how the deploy script's metrics differ from the trainer's; empty where they do not."""
-    wanted, problem = _read(native)
+    wanted, problem = read_metrics(native)
     if problem:
         return f"the trainer's {problem}"
-    found, problem = _read(engine)
+    found, problem = read_metrics(engine)
     if problem:
         return problem
     if found.keys() != wanted.keys():
@@ -32,10 +32,10 @@ def _are_equal(value: Any, other: Any) -> bool:
     return numbers and abs(other - value) <= _TOLERANCE
 
 
-def _read(path: Path) -> tuple[dict[str, Any], str]:
-    """Return the metrics of a file, and what is wrong with it."""
+def read_metrics(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the metrics of a file; or none, and what is wrong with it."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}, f"{path.parent.name}/{path.name} is missing"
     try:

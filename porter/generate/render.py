@@ -38,24 +38,21 @@ def render(data: dict[str, Any], repo: Repo, stage: Path) -> tuple[PlannedFile, 
         unsafe=True,
         vcs_ref=None,
     )
-    base = templates / folder / str(data["reference"])
+    made_by = _template_by_file(templates, f"{folder}/{data['reference']}", str(data["name"]))
     return tuple(
         PlannedFile(
             repo=repo,
             path=path.relative_to(stage).as_posix(),
             action="create",
             content=path.read_bytes().decode("utf-8"),
-            produced_by=_template_of(base, path.relative_to(stage), str(data["name"])),
+            produced_by=made_by[path.relative_to(stage).as_posix()],
         )
         for path in sorted(stage.rglob("*"))
         if path.is_file()
     )
 
 
-def _template_of(base: Path, target: Path, name: str) -> str:
-    """Return the template that a rendered file came from, relative to the templates folder."""
-    parts = ["{{ name }}" if part == name else part for part in target.parts]
-    if target.stem == name:
-        parts[-1] = "{{ name }}" + target.suffix
-    template = base.joinpath(*parts).with_name(parts[-1] + ".jinja")
-    return template.relative_to(base.parent.parent).as_posix()
+def _template_by_file(templates: Path, tree: str, name: str) -> dict[str, str]:
+    """Return the template of every file that a tree renders to; a file's own path may not tell which."""
+    found = [path.relative_to(templates / tree).as_posix() for path in (templates / tree).rglob("*.jinja")]
+    return {path.removesuffix(".jinja").replace("{{ name }}", name): f"{tree}/{path}" for path in found}

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
+from porter import resources
 from porter.errors import UsageError
 from porter.generate.context import ClassificationContext, classification_context
 from porter.generate.deploy import build_deploy_plan, deploy_context
+from porter.generate.render import render
 from porter.records.inspection import ProcessorFacts
 from porter.records.plan import FilePlan
-from porter.records.reference import DeployReference, Reference
+from porter.records.reference import DeployReference, Reference, Repo
 from tests.deploy_trees import SETUP, deploy_files
 from tests.generate.test_render import BICUBIC, CROP, SQUARE, choice, inspection
 from tests.reference.test_deploy import read
@@ -71,6 +73,20 @@ def test_the_plan_names_every_file_once_with_what_made_it(
     made = {file.path: file.produced_by for file in found.files}
     assert made[f"{PACKAGE}/utils.py"].endswith("cv/{{ name }}/utils.py.jinja")
     assert made["setup_l4t.py"] == "codemod add_console_script"
+
+
+@pytest.mark.parametrize("name", ["my_vit", "model", "train", "cv", "tests"])
+def test_every_file_names_its_template(
+    reference: Reference, deploy: DeployReference, tmp_path: Path, name: str
+) -> None:
+    data = context(reference, deploy, name=name).template_data()
+    repos: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy")
+    files = [file for repo in repos for file in render(data, repo, tmp_path / repo)]
+    made = {(file.repo, file.path): file.produced_by for file in files}
+    assert all((resources.tree("templates") / template).is_file() for template in made.values())
+    assert len(set(made.values())) == len(made)
+    tests = made["tao-deploy", f"tests/{name}/test_{name}.py"]
+    assert tests.endswith("/tests/{{ name }}/test_{{ name }}.py.jinja")
 
 
 def test_both_setup_files_declare_the_command(reference: Reference, deploy: DeployReference) -> None:

@@ -34,7 +34,7 @@ GATES: tuple[Gate, ...] = (
     _gate(1, "dataset", "the images can be read and their classes are known", "dataset"),
     _gate(1, "source-state", "the checkpoint fills the Hugging Face model, tensor for tensor", "model-probe"),
     _gate(1, "onnx-sanity", "the Hugging Face model exports to ONNX and agrees with itself", "model-probe"),
-    _gate(2, "reference", "the reference's files and symbols are all in the clone", "references"),
+    _gate(2, "reference", "the reference's files and symbols are all in the clone", "choice"),
     _gate(2, "strategy", "a strategy fits, with a reason for every one passed over", "choice"),
     _gate(3, "model-builds", "config imports, spec keys fit the schema, the model builds", "target"),
     _gate(3, "ledger", "every source and target tensor is accounted for", "weight-plan"),

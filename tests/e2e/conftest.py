@@ -24,6 +24,9 @@ LABELS = ("zebra", "ant", 'a "quoted" \\ label', "bee")
 
 SMALL_PROCESSOR = PROCESSOR | {"size": {"height": 32, "width": 32}}
 
+UNEVEN_PROCESSOR = SMALL_PROCESSOR | {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}
+"""No value of it stands for another one, so that a mix-up of two shows."""
+
 Port = Callable[..., "Done"]
 
 
@@ -114,6 +117,24 @@ def ported(
     workspace = tmp_path_factory.mktemp("ported") / "port"
     deploy = ("--tao-deploy", str(deploy_clone))
     return workspace, port_mini(e2e_cache, mini_model, mini_kit, workspace, *deploy)
+
+
+@pytest.fixture(scope="session")
+def deployed(
+    e2e_cache: Path,
+    mini_kit: Path,
+    deploy_clone: Path,
+    deploy_environment: Environment,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Done]:
+    """The workspace of a port up to phase 4, for tests that break its deploy package and mend it again."""
+    model = tmp_path_factory.mktemp("uneven") / "org-mini-vit"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORTER_CACHE", str(REAL_CACHE))
+        make_model(model, config=CONFIG, processor=UNEVEN_PROCESSOR, labels=LABELS)
+    workspace = tmp_path_factory.mktemp("deployed") / "port"
+    more = ("--tao-deploy", str(deploy_clone), "--branch", "feature/deployed", "--until", "4")
+    return workspace, port_mini(e2e_cache, model, mini_kit, workspace, *more)
 
 
 def port_mini(cache: Path, model: Path, clone: Path, workspace: Path, *more: str) -> Done:

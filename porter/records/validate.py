@@ -29,22 +29,41 @@ class Finding(Record, frozen=True, kw_only=True):
     text: str
 
 
-class LintReport(Record, frozen=True, kw_only=True):
-    """What the linters say of a repository.
+class LintStep(Record, frozen=True, kw_only=True):
+    """One run of a linter.
 
     Attributes:
-        files: number of files looked at.
-        found: findings that the commit which the port began from does not have.
-        known: number of findings in edited files that it had already.
-        commands: what was run, by tool.
-        problem: why a linter did not run; empty where all did.
+        tool: what it is called in a report.
+        argv: module and arguments.
+        root: working folder.
+        files: what it looks at, by path below *root*.
     """
 
-    files: int
-    found: tuple[Finding, ...]
-    known: int
-    commands: dict[str, str]
-    problem: str = ""
+    tool: str
+    argv: tuple[str, ...]
+    root: str
+    files: tuple[str, ...]
+
+
+class LintRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/run_linters.py``."""
+
+    steps: tuple[LintStep, ...]
+
+
+class LintEnd(Record, frozen=True, kw_only=True):
+    """How a linter ended, and what it printed."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+class LintAnswer(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/run_linters.py``: an end for every step, and the linters' versions."""
+
+    ends: tuple[LintEnd, ...]
+    versions: dict[str, str]
 
 
 class WheelRequest(Record, frozen=True, kw_only=True):

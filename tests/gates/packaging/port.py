@@ -71,7 +71,7 @@ class Packaged:
 
     @contextlib.contextmanager
     def changed(self, path: str, old: str, new: str | None) -> Iterator[None]:
-        """Change a file and put it back; *new* of None takes it away."""
+        """Change the first *old* of a file and put it back; *new* of None takes the file away."""
         file = self.file(path)
         before = file.read_bytes()
         text = before.decode()
@@ -79,7 +79,7 @@ class Packaged:
         if new is None:
             file.unlink()
         else:
-            file.write_text(text.replace(old, new))
+            file.write_text(text.replace(old, new, 1))
         try:
             yield
         finally:

@@ -242,6 +242,10 @@ def parser_gate(session: PortSession) -> GateResult:
         where = f"from module {first.module}" if first.module else "its name tells of no module"
         # `false` is all that the parser says of a standard operator without support.
         said = first.description if first.description not in ("", "false") else first.function
+        if not first.operator:
+            return failed(
+                "parser", f"TensorRT-RTX does not parse the graph: {first.code}, {said}", **evidence
+            )
         return failed(
             "parser",
             f"TensorRT-RTX refuses {first.operator}: node {first.node or 'without a name'}, {where} ({said})",

@@ -110,7 +110,7 @@ def _imports(worktree: Path, plan: FilePlan) -> Iterator[tuple[str, str]]:
             names = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module]
             for name in names:
                 if any(name == item or name.startswith(f"{item}.") for item in FORBIDDEN):

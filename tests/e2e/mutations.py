@@ -151,6 +151,14 @@ PREPROCESSING: tuple[Mutation, ...] = (
         "val: 4 of 6 images are in a batch",
     ),
     _row(
+        "an ending that the trainer reads",
+        "dataloader.py",
+        '("jpg", "png", "JPEG")',
+        '("jpg", "jpeg", "JPEG")',
+        "deploy-preprocessing",
+        "val: FileNotFoundError: There are no images (jpg, jpeg, JPEG)",
+    ),
+    _row(
         "double precision",
         "dataloader.py",
         "dtype=np.float32,\n        )",

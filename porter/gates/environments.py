@@ -89,7 +89,7 @@ def clean_problems(repo: Repo, worktree: str, facts: CleanFacts) -> Iterator[str
 def core_problems(core: str, environment: Environment) -> Iterator[str]:
     """Yield why the tao-core that the trainer imports is not the one that the release is pinned to; pure."""
     pinned = environment.versions.get(_CORE, "")
-    if core != pinned or not pinned:
+    if core != pinned:
         yield f"{_CORE_PACKAGE} is {core}, the release's is {pinned or 'not known'}"
 
 

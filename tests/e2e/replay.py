@@ -26,9 +26,13 @@ WORKSPACE = "PORTER_TEST_WORKSPACE"
 
 
 def _key(spec: RunSpec, workspace: str) -> str:
-    """Name a run by what it is asked, wherever its workspace lies and whichever number it has."""
+    """Name a run by what it is asked and by what runs it, wherever its workspace lies.
+
+    The number of its folder is no part of it; the interpreter is: both environments are asked some things.
+    """
     request = next((Path(word) for word in spec.argv if word.endswith("in/request.json")), None)
     asked = request.read_text() if request else " ".join(spec.argv[1:])
+    asked = f"{spec.argv[0]} {asked}"
     return f"{spec.name}-{hashlib.sha256(asked.replace(workspace, _WORKSPACE).encode()).hexdigest()[:16]}"
 
 

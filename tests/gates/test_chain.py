@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from porter.gates.chain import _done_gate, _native_gate, folder_of
+from porter.gates.chain import _deploy_gate, _done_gate, _native_gate, folder_of
 from porter.generate.context import ClassificationContext
 from porter.records.gates import GateResult
 from porter.records.options import PortOptions
@@ -189,3 +189,12 @@ def test_a_heading_without_rows_is_empty(
 def test_metrics_without_a_number_are_empty(session: PortSession, net: ClassificationContext) -> None:
     (folder_of(session) / "trt_evaluate" / "results.json").write_text("{}")
     assert done(session, net).summary == "missing or empty: trt_evaluate/results.json"
+
+
+def test_a_path_that_the_launcher_would_split(tmp_path: Path, net: ClassificationContext) -> None:
+    blank = tmp_path / "a port"
+    session = PortSession(Workspace.create(blank, PortOptions(source="a/b")), Ui(quiet=True))
+    gate = _deploy_gate(session, net)
+    assert gate.state == "blocked"
+    assert str(blank) in gate.summary
+    assert "unblock" in gate.summary

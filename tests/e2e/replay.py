@@ -70,7 +70,7 @@ class ReplayingSandbox(HostSandbox):
         result = from_json((kept / "result.json").read_bytes(), RunResult)
         places = [mount.path for mount in spec.mounts if mount.writable]
         for number, place in enumerate(places):
-            shutil.copytree(kept / str(number), place, symlinks=True, dirs_exist_ok=True)
+            _put(kept / str(number), Path(place))
         recorded = (kept / "places").read_text().splitlines()
         for old, new in zip(recorded, places, strict=True):
             answer = Path(new) / "answer.json"
@@ -79,6 +79,15 @@ class ReplayingSandbox(HostSandbox):
                 answer.write_text(text.replace(_recorded(kept), workspace))
         (own / "log.txt").write_bytes((kept / "log.txt").read_bytes())
         return msgspec.structs.replace(result, log=str(own / "log.txt"))
+
+
+def _put(kept: Path, place: Path) -> None:
+    """Copy a folder over another; a link that is there already is made anew."""
+    for path in kept.rglob("*"):
+        there = place / path.relative_to(kept)
+        if path.is_symlink() and there.is_symlink():
+            there.unlink()
+    shutil.copytree(kept, place, symlinks=True, dirs_exist_ok=True)
 
 
 def _recorded(kept: Path) -> str:

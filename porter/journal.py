@@ -95,14 +95,16 @@ class Journal:
             inputs=now,
             outputs=self._states(outputs(result)),
             porter=porter.__version__,
-            result=msgspec.Raw(msgspec.json.encode(result, order="sorted")),
+            # In its own order: a schema's keywords come out as the clone has them.
+            result=msgspec.Raw(msgspec.json.encode(result)),
         )
         if _to_be_retried(result):
             path.unlink(missing_ok=True)
         else:
             write_atomic(path, to_json(record))
         self._note(record)
-        return result
+        # As a later process will read it: what follows cannot tell a first run from a resumed one.
+        return from_json(bytes(record.result), kind)
 
     def made(self, name: str, kind: type[T]) -> T:
         """Return the recorded result of step *name*, whichever phase it belongs to.

@@ -150,6 +150,21 @@ def test_results_come_back_as_what_they_were(bench: Bench) -> None:
     assert bench.journal().made("score", kind) == value
 
 
+def test_a_first_run_and_a_resumed_one_see_the_same_order(bench: Bench) -> None:
+    value = {"valid_min": 0, "valid_max": "inf", "automl_enabled": "TRUE"}
+    first = bench.journal().step("field", {}, dict[str, Any], lambda: value)
+    again = bench.journal().step("field", {}, dict[str, Any], dict)
+    assert list(first) == list(again) == list(value)
+
+
+def test_what_a_first_run_sees_went_through_the_record(bench: Bench) -> None:
+    kind = dict[str, tuple[int, ...]]
+    value: Any = {"of another form than its record's": [1, 2]}
+    assert bench.journal().step("form", {}, kind, lambda: value) == {
+        "of another form than its record's": (1, 2)
+    }
+
+
 def test_a_result_is_found_from_any_phase(bench: Bench) -> None:
     journal = bench.journal()
     journal.enter(2)

@@ -58,6 +58,15 @@ def read_config(source: Source, contents: Contents) -> dict[str, Any]:
         return read_object(folder / files.CONFIG)
     looks = looks_like(contents)
     names = [file.path for file in contents.files]
+    if not set(names) - {".gitattributes", ".gitignore", files.CARD}:
+        raise ModelRejectedError(
+            f"{source.ref} is empty.",
+            why="a model has config.json and weights; nothing was put there"
+            + (" at this revision" if source.kind == "hub" else ""),
+            next_step="choose another revision with --revision, or another model"
+            if source.kind == "hub"
+            else "choose the folder that save_pretrained() wrote",
+        )
     inside = next((name for name in names if name.endswith("/" + files.CONFIG)), "")
     next_step = "choose a model that was saved with save_pretrained()"
     if inside and source.kind == "folder":

@@ -40,6 +40,8 @@ def inspect(source: Source, *, task: Task | None = None, ask: Ask | None = None)
     """
     folder, contents = Path(source.folder), hub.contents(source)
     notes: list[str] = []
+    if source.renamed_from:
+        notes.append(f"{source.renamed_from} is called {source.ref} on the Hub now")
     config = configs.read_config(source, contents)
     model_type = configs.read_model_type(config, source, contents)
     architecture = configs.read_architecture(config, notes)

@@ -6,6 +6,7 @@ must never see a token. Every request is kept for assertions, with the bytes tha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -58,6 +59,8 @@ class Fault:
         cut: send this share of the body, then close the connection.
         alter: replace every byte by its complement.
         seconds: wait before answering.
+        stall: after half of the body wait this many seconds, then send the rest.
+        redirect: answer with a redirect to this address instead.
         times: how often it happens.
     """
 
@@ -67,14 +70,20 @@ class Fault:
     cut: float | None = None
     alter: bool = False
     seconds: float = 0.0
+    stall: float = 0.0
+    redirect: str = ""
     times: int = 1_000_000
 
 
 class HubServer:
-    """The two hosts; use as a context manager."""
+    """The two hosts; use as a context manager.
+
+    ``others`` names datasets and Spaces: ``datasets`` or ``spaces`` by id.
+    """
 
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
+        self.others: dict[str, str] = {}
         self.tokens: set[str] = set()
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
@@ -159,10 +168,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.broken = self.hub.fault(path)
         if self.broken and self.broken.seconds:
             time.sleep(self.broken.seconds)
-        if self.broken and self.broken.status:
+        if self.broken and self.broken.redirect:
+            self._send(302, b"", {"Location": self.broken.redirect})
+        elif self.broken and self.broken.status:
             self._send(self.broken.status, self.broken.body)
         elif self.host == "cdn":
             self._blob(path)
+        elif match := re.fullmatch(r"/api/(datasets|spaces)/(.+)", path):
+            self._other(match[1], match[2])
         elif match := re.fullmatch(r"/api/models/(.+?)/tree/([0-9a-f]{40})", path):
             self._tree(match[1], match[2])
         elif match := re.fullmatch(r"/api/models/(.+?)(?:/revision/(.+))?", path):
@@ -185,6 +198,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(307, b"", {"Location": self.path.replace(ref, repo.moved_to, 1)})
             return None
         return repo
+
+    def _other(self, kind: str, ref: str) -> None:
+        if self.hub.others.get(ref) == kind:
+            body = {"_id": "0", "id": ref, "sha": FIRST_COMMIT, "siblings": [], "tags": [], "likes": 0}
+            self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        else:
+            self._fail(401, "RepoNotFound", "Repository not found")
 
     def _info(self, ref: str, revision: str) -> None:
         repo = self._repo(ref)
@@ -294,7 +314,15 @@ class _Handler(BaseHTTPRequestHandler):
             body = body[: int(len(body) * self.broken.cut)]
             self.close_connection = True
         self.seen.sent = len(body)
-        self.wfile.write(body)
+        # The other end may have given up by now.
+        with contextlib.suppress(ConnectionError):
+            if self.broken and self.broken.stall:
+                half = len(body) // 2
+                self.wfile.write(body[:half])
+                self.wfile.flush()
+                time.sleep(self.broken.stall)
+                body = body[half:]
+            self.wfile.write(body)
 
 
 def _sha1(data: bytes) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -192,6 +193,21 @@ def test_renamed_model_is_followed(server: HubServer) -> None:
     assert answer[1]["value"]
 
 
+def test_rename_is_told(server: HubServer) -> None:
+    server.add("org/new", {"config.json": CONFIG})
+    server.add("org/model", {}, moved_to="org/new")
+    assert run(server, resolve())[0]["value"]["renamed_from"] == "org/model"
+    assert "renamed_from" not in {k for k, v in run(server, resolve("org/new"))[0]["value"].items() if v}
+
+
+@pytest.mark.parametrize(("kind", "word"), [("datasets", "a dataset"), ("spaces", "a Space")])
+def test_dataset_or_space_of_that_name(server: HubServer, kind: str, word: str) -> None:
+    server.others["org/model"] = kind
+    text = failing(server)
+    assert f"org/model is {word}" in text
+    assert f"{server.endpoint}/{kind}/org/model" in text
+
+
 def test_missing_model(server: HubServer) -> None:
     assert "org/model" in failing(server)
     assert "private" in failing(server)
@@ -237,6 +253,7 @@ def test_server_that_is_no_hub(server: HubServer) -> None:
 def test_unreachable_endpoint_without_its_password(server: HubServer) -> None:
     text = failing(server, HF_ENDPOINT="http://user:hunter2@127.0.0.1:9")
     assert "127.0.0.1:9 cannot be reached" in text
+    assert "unset HF_ENDPOINT" in text
     assert "hunter2" not in text
 
 
@@ -283,6 +300,101 @@ def test_altered_weights_are_refused_and_fetched_anew(server: HubServer) -> None
     assert "arrived broken" in answer["what"]
     assert not (Path(source["value"]["folder"]) / "model.safetensors").exists()
     assert "value" in run(server, resolve(), ["download"])[1]
+    assert (Path(source["value"]["folder"]) / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def ranges(server: HubServer) -> list[str]:
+    return [request.range for request in server.seen("cdn", "GET", "model.safetensors")]
+
+
+def test_cut_download_goes_on_where_it_stopped_in_a_later_run(server: HubServer) -> None:
+    # Larger than the 10 MiB in which the client writes.
+    whole = build({"w": ("F32", (6_000_000,))})
+    server.add("org/model", {"config.json": CONFIG, "model.safetensors": whole})
+    weights = r"^/org/model/1+/model.safetensors$"
+    server.faults += [Fault(path=weights, cut=0.5, times=1), Fault(path=weights, status=500)]
+    source, answer = run(server, resolve(), ["download"])
+    assert answer["error"] == "HubError"
+    assert "what was fetched is kept" in answer["next"]
+    folder = Path(source["value"]["folder"])
+    assert not (folder / "model.safetensors").exists()
+    server.faults.clear()
+    server.requests.clear()
+    done = run(server, resolve(), ["download"])[1]["value"]
+    (asked,) = ranges(server)
+    kept = int(asked.removeprefix("bytes=").removesuffix("-"))
+    assert kept >= 10 * 2**20
+    assert sum(request.sent for request in server.seen("cdn")) == len(whole) - kept
+    assert (folder / "model.safetensors").read_bytes() == whole
+    assert done["told"][0][1] >= kept
+    assert done["told"][-1][1:] == [len(whole), len(whole)]
+
+
+def test_what_is_left_of_another_file_does_not_survive(server: HubServer) -> None:
+    server.add("org/model", {"config.json": CONFIG, "model.safetensors": WEIGHTS})
+    source = run(server, resolve())[0]["value"]
+    partial = Path(source["folder"]).parent / "partial" / "model.safetensors"
+    partial.parent.mkdir()
+    for left, error in ((b"x" * 1000, "arrived broken"), (b"x" * 10**6, "")):
+        partial.write_bytes(left)
+        answer = run(server, resolve(), ["download"])[1]
+        assert error in answer.get("what", ""), answer
+        assert not partial.exists()
+    assert (Path(source["folder"]) / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_stalled_download_goes_on_by_itself(server: HubServer) -> None:
+    whole = build({"w": ("F32", (6_000_000,))})
+    server.add("org/model", {"config.json": CONFIG, "model.safetensors": whole})
+    server.faults.append(Fault(path=r"^/org/model/1+/model.safetensors$", stall=4, times=1))
+    source, answer = run(server, resolve(), ["download"], HF_HUB_DOWNLOAD_TIMEOUT="1")
+    assert "value" in answer
+    assert (Path(source["value"]["folder"]) / "model.safetensors").read_bytes() == whole
+    assert len(ranges(server)) == 2
+    assert ranges(server)[1].startswith("bytes=")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        (r"^/org/model/1+/model", 403, "storage behind"),
+        (r"^/org/model/1+/model", 503, "trouble"),
+        (r"/resolve/1+/model", 401, "refused the token"),
+        (r"/resolve/1+/model", 403, "may not read"),
+        (r"/resolve/1+/model", 404, "vanished|refused to hand out"),
+        (r"/resolve/1+/model", 429, "too many"),
+        (r"/resolve/1+/model", 500, "trouble"),
+    ],
+)
+def test_status_while_weights_are_fetched(server: HubServer, path: str, status: int, words: str) -> None:
+    server.add("org/model", {"config.json": CONFIG, "model.safetensors": WEIGHTS})
+    server.faults.append(Fault(path=path, status=status))
+    source, answer = run(server, resolve(), ["download"])
+    assert answer["error"] == "HubError"
+    assert re.search(words, answer["what"] + answer["why"])
+    assert answer["next"]
+    assert not (Path(source["value"]["folder"]) / "model.safetensors").exists()
+
+
+def test_weights_that_change_after_they_were_listed(server: HubServer) -> None:
+    repo = server.add("org/model", {"config.json": CONFIG, "model.safetensors": WEIGHTS})
+    run(server, resolve(), ["tensors"])
+    repo.files[FIRST_COMMIT]["model.safetensors"] = build({"w": ("F32", (3, 3))})
+    answer = run(server, resolve(revision=FIRST_COMMIT), ["download"])[1]
+    assert answer["error"] == "HubError"
+    assert "is not the file that was listed" in answer["what"]
+    assert server.seen("cdn", "GET", "model.safetensors")[1:] == []
+
+
+def test_weights_in_the_clients_cache_are_not_fetched_again(server: HubServer) -> None:
+    server.add("org/model", {"config.json": CONFIG, "model.safetensors": WEIGHTS})
+    fetch = "import huggingface_hub as h; h.snapshot_download('org/model')"
+    env = {**os.environ, "HF_ENDPOINT": server.endpoint}
+    subprocess.run([sys.executable, "-c", fetch], check=True, env=env, capture_output=True)
+    server.requests.clear()
+    source, answer = run(server, resolve(), ["download"])
+    assert "value" in answer
+    assert server.seen("cdn") == []
     assert (Path(source["value"]["folder"]) / "model.safetensors").read_bytes() == WEIGHTS
 
 

@@ -241,7 +241,7 @@ def test_config_that_does_not_parse(tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({}, "at its root"),
+        ({"weights.bin": b""}, "at its root"),
         ({"model_index.json": b"{}"}, "diffusers"),
         ({"adapter_config.json": b"{}"}, "adapter"),
         ({"model.Q4.gguf": b""}, "GGUF"),
@@ -251,6 +251,12 @@ def test_folder_without_a_config(tmp_path: Path, files: dict[str, bytes], words:
     error = rejected(write_model(tmp_path / "m", None, None, files=files))
     assert "has no config.json" in error.what
     assert words in error.why
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    error = rejected(write_model(tmp_path / "m", None, None, files={"README.md": b"# soon"}))
+    assert "is empty" in error.what
+    assert error.next_step
 
 
 def test_config_that_lies_deeper_is_pointed_at(tmp_path: Path) -> None:

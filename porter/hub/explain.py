@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
+from urllib.parse import urlsplit
 
 from porter.errors import HubError
-from porter.hub.address import Address, public_name
+from porter.hub.address import PUBLIC_ENDPOINT, Address, public_name
 
 _NETWORK_PACKAGES = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"})
 _LOGIN = "set HF_TOKEN, or run: hf auth login"
@@ -51,7 +53,7 @@ def explain(error: BaseException, address: Address, endpoint: str) -> HubError |
             next_step="try again; with a mirror, unset HF_ENDPOINT",
         )
     if isinstance(error, errors.HfHubHTTPError):
-        return _status(error.response.status_code, name, hub)
+        return _status(error.response.status_code, name, hub, _storage(error, endpoint))
     if isinstance(error, errors.FileMetadataError):
         return not_a_hub(hub)
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -79,7 +81,28 @@ def unreachable(hub: str, reason: str = "") -> HubError:
     return HubError(
         f"{hub} cannot be reached.",
         why=f"the connection failed ({reason})" if reason else "",
-        next_step="check the network, the proxy variables and HF_ENDPOINT, or give a model folder",
+        next_step="check the network and the proxy variables, or give a model folder"
+        if hub == PUBLIC_ENDPOINT
+        else f"check the network and the proxy variables, unset HF_ENDPOINT to ask {PUBLIC_ENDPOINT} in "
+        "place of this mirror, or give a model folder",
+    )
+
+
+def cut_off(name: str, file: str) -> HubError:
+    """Return the error of a body that ended early."""
+    return HubError(
+        f"{file} of {name} was cut off.",
+        why="the connection ended before the file did",
+        next_step="repeat the command; it goes on where this one stopped",
+    )
+
+
+def not_a_model(address: Address, endpoint: str, kind: str) -> HubError:
+    """Return the error of a name that is a dataset's or a Space's."""
+    called = {"dataset": "a dataset", "space": "a Space"}[kind]
+    return HubError(
+        f"{address.ref} is {called} on the Hub, not a model.",
+        next_step=f"open {public_name(endpoint)}/{kind}s/{address.ref} and look for the model that it names",
     )
 
 
@@ -92,7 +115,21 @@ def not_a_hub(hub: str) -> HubError:
     )
 
 
-def _status(status: int, name: str, hub: str) -> HubError:
+def _storage(error: Any, endpoint: str) -> str:
+    """Return the host that answered where it is not the Hub itself but the storage that it points to."""
+    host = str(getattr(error.response.request.url, "host", "") or urlsplit(str(error.response.url)).hostname)
+    port = urlsplit(str(error.response.url)).port
+    own = urlsplit(endpoint)
+    return "" if (host, port) == (own.hostname, own.port) else host
+
+
+def _status(status: int, name: str, hub: str, storage: str) -> HubError:
+    if storage and status not in {429} and status < 500:
+        return HubError(
+            f"The storage behind {hub} refused a file of {name} (status {status}).",
+            why="addresses of its files expire, and some networks block the storage alone",
+            next_step=f"repeat the command; if it stays, allow {storage} in the proxy or firewall",
+        )
     if status == 401:
         return HubError(
             f"{hub} refused the token that is set for it.",
@@ -106,11 +143,12 @@ def _status(status: int, name: str, hub: str) -> HubError:
     if status == 429:
         return HubError(
             f"{hub} answers too many requests (429).",
-            next_step=f"wait a few minutes; with a token the limit is higher: {_LOGIN}",
+            next_step="wait a few minutes and repeat the command; what was fetched is kept. With a token the "
+            f"limit is higher: {_LOGIN}",
         )
     if status >= 500:
         return HubError(
             f"{hub} has trouble of its own (status {status}).",
-            next_step="try again later; what was fetched is kept",
+            next_step="repeat the command later; what was fetched is kept",
         )
     return HubError(f"{hub} refused to hand out {name} (status {status}).", next_step="open it in a browser")

@@ -8,27 +8,25 @@ commit never changes, so neither does any of it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from porter.atomic import write_atomic
-from porter.errors import HubError, ModelRejectedError, PorterError
-from porter.hub import explain, files
+from porter.cache import locked
+from porter.errors import ModelRejectedError, PorterError
+from porter.hub import explain, files, transfer
 from porter.hub.address import Address, public_name
+from porter.hub.transfer import Progress
 from porter.records.base import from_json, to_json
 from porter.records.inspection import Contents, ModelFile, Source, TensorInfo
 from porter.safetensors import INDEX_FILE, SINGLE_FILE, Entry, join, parse_index, tensors
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-
-Progress = Callable[[str, int, int], None]
-"""Called with a file's name, the bytes that are here and the bytes in all."""
 
 _LISTING = "contents.json"
 _PARTIAL_LISTING = "contents-offline.json"
@@ -114,7 +112,7 @@ def fetch_weights(source: Source, contents: Contents, endpoint: str, progress: P
                 f"{source.ref} is incomplete: {name} is named by {INDEX_FILE} and not there.",
                 next_step="choose another revision with --revision",
             )
-        _fetch(source, listed[name], endpoint, progress)
+        _fetch_large(source, listed[name], endpoint, progress)
 
 
 def weight_names(source: Source, contents: Contents) -> tuple[str, ...]:
@@ -129,7 +127,14 @@ def _store(cache: Path, ref: str) -> Path:
 
 
 def _source(ref: str, address: Address, place: Path) -> Source:
-    return Source(kind="hub", ref=ref, revision=address.revision, sha=place.name, folder=str(place / "model"))
+    return Source(
+        kind="hub",
+        ref=ref,
+        revision=address.revision,
+        sha=place.name,
+        folder=str(place / "model"),
+        renamed_from=address.ref if ref.lower() != address.ref.lower() else "",
+    )
 
 
 def _known(ref: str, address: Address, place: Path) -> Source | None:
@@ -160,11 +165,16 @@ def _told(address: Address, endpoint: str) -> Iterator[None]:
 
 
 def _model_info(address: Address, endpoint: str) -> Any:
+    from huggingface_hub.errors import RepositoryNotFoundError
+
     with _told(address, endpoint):
         try:
             info = _api(endpoint).model_info(
                 address.ref, revision=address.revision, files_metadata=True, timeout=_SECONDS
             )
+        except RepositoryNotFoundError as error:
+            kind = _other_kind(address, endpoint)
+            raise (explain.not_a_model(address, endpoint, kind) if kind else error) from None
         except (ValueError, TypeError, KeyError) as error:
             if explain.explain(error, address, endpoint):
                 raise
@@ -172,6 +182,15 @@ def _model_info(address: Address, endpoint: str) -> Any:
     if not isinstance(info.id, str) or not _COMMIT.fullmatch(str(info.sha)):
         raise explain.not_a_hub(public_name(endpoint))
     return info
+
+
+def _other_kind(address: Address, endpoint: str) -> str:
+    """Return what else the Hub has under the name; empty where it has nothing, or does not say."""
+    for kind in ("dataset", "space"):
+        with contextlib.suppress(Exception):
+            _api(endpoint).repo_info(address.ref, repo_type=kind, timeout=_SECONDS)
+            return kind
+    return ""
 
 
 def _contents(info: Any) -> Contents:
@@ -199,68 +218,56 @@ def _fetch_describing(source: Source, contents: Contents, endpoint: str) -> None
                 next_step="check that this is the right model",
             )
         if not (Path(source.folder) / name).exists():
-            _fetch(source, listed[name], endpoint, None)
+            _fetch(source, listed[name], endpoint)
 
 
-def _fetch(source: Source, file: ModelFile, endpoint: str, progress: Progress | None) -> None:
-    import inspect
-
+def _fetch(source: Source, file: ModelFile, endpoint: str) -> None:
     from huggingface_hub import hf_hub_download
 
-    address = Address(kind="hub", ref=source.ref, revision=source.revision)
-    options: dict[str, Any] = {}
-    if progress and "tqdm_class" in inspect.signature(hf_hub_download).parameters:
-        options["tqdm_class"] = _reporter(file, progress)
-    if progress:
-        progress(file.path, 0, file.size)
-    with _told(address, endpoint):
+    with _told(_address(source), endpoint):
         _api(endpoint)
-        path = Path(hf_hub_download(source.ref, file.path, revision=source.sha, endpoint=endpoint, **options))
-        if file.sha256 and _sha256(path) != file.sha256:
-            # The client would hand the same broken bytes out again.
-            path.resolve().unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
-            raise HubError(
-                f"{file.path} of {source.ref} arrived broken.",
-                why="its SHA-256 is not the one that the Hub states",
-                next_step="try again; if it stays, the mirror or proxy alters files",
-            )
+        path = Path(hf_hub_download(source.ref, file.path, revision=source.sha, endpoint=endpoint))
         files.adopt(path, Path(source.folder) / file.path)
+
+
+def _fetch_large(source: Source, file: ModelFile, endpoint: str, progress: Progress | None) -> None:
+    target = Path(source.folder) / file.path
+    partial = Path(source.folder).parent / "partial" / file.path
+    partial.parent.mkdir(parents=True, exist_ok=True)
+
+    def waiting(_line: str) -> None:
+        if progress:
+            progress(file.path, 0, file.size)
+
+    with _told(_address(source), endpoint), locked(partial, "fetching", waiting):
+        if target.exists():
+            return
+        cached = transfer.from_cache(source, file)
+        if cached:
+            files.adopt(cached, target)
+        else:
+            try:
+                transfer.fetch(source, file, partial, endpoint, progress)
+            except OSError as error:
+                # The client's word for a body that ends early without saying so.
+                if error.errno is None and type(error) is OSError:
+                    raise explain.cut_off(source.ref, file.path) from None
+                raise
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial.chmod(0o644)
+            partial.replace(target)
     if progress:
         progress(file.path, file.size, file.size)
 
 
-def _sha256(path: Path) -> str:
-    hashed = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(8 * 2**20):
-            hashed.update(piece)
-    return hashed.hexdigest()
-
-
-def _reporter(file: ModelFile, progress: Progress) -> type[Any]:
-    from huggingface_hub.utils.tqdm import tqdm
-
-    class Reporter(tqdm):  # type: ignore[misc, type-arg, unused-ignore]
-        """Passes on what the client's progress bar is told, and shows nothing."""
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            kwargs["disable"] = True
-            super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call, unused-ignore]
-            self._here = int(kwargs.get("initial") or 0)
-
-        def update(self, n: float | None = 1) -> None:
-            self._here = min(file.size, self._here + int(n or 0))
-            progress(file.path, self._here, file.size)
-
-    return Reporter
+def _address(source: Source) -> Address:
+    return Address(kind="hub", ref=source.ref, revision=source.revision)
 
 
 def _read_header(source: Source, name: str, size: int, endpoint: str) -> tuple[TensorInfo, ...]:
     from huggingface_hub.errors import SafetensorsParsingError
 
-    address = Address(kind="hub", ref=source.ref, revision=source.revision)
-    with _told(address, endpoint):
+    with _told(_address(source), endpoint):
         try:
             header = _api(endpoint).parse_safetensors_file_metadata(source.ref, name, revision=source.sha)
             entries = {

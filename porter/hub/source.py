@@ -8,7 +8,7 @@ from porter import cache as porter_cache
 from porter import safetensors
 from porter.hub import address as addresses
 from porter.hub import files, folder, remote
-from porter.hub.remote import Progress
+from porter.hub.transfer import Progress
 from porter.records.inspection import Contents, Source, TensorInfo
 
 

@@ -34,6 +34,7 @@ class Source(Record, frozen=True, kw_only=True):
         revision: what was asked for; None means the default branch.
         sha: the commit that it resolved to; for a folder the digest of its files.
         folder: folder on this machine with config and weights.
+        renamed_from: what the Hub called it when it was asked for; empty where the name is the same.
     """
 
     kind: Literal["hub", "folder"]
@@ -41,6 +42,7 @@ class Source(Record, frozen=True, kw_only=True):
     revision: str | None = None
     sha: str
     folder: str
+    renamed_from: str = ""
 
 
 class ModelFile(Record, frozen=True, kw_only=True):

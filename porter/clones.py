@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from porter import cache, git, worktrees
+from porter import cloning, git, worktrees
 from porter.atomic import write_atomic
 from porter.errors import WorkspaceError
 from porter.records.base import from_json, to_json
@@ -41,19 +41,19 @@ def locate(repo: Repo, given: str | None) -> Path:
     """
     if given:
         return Path(given).expanduser().resolve()
-    cached = cache.root() / "repos" / repo
+    cached = cloning.place(repo)
     if cached.is_dir():
         return cached.resolve()
     raise WorkspaceError(
         f"there is no clone of {repo}",
         why=f"--{repo} is not given, and {cached} is not there",
-        next_step=f"git clone https://github.com/NVIDIA-TAO/{repo} {shlex.quote(str(cached))}",
+        next_step=cloning.ways_out(repo),
     )
 
 
 def is_at_hand(repo: Repo) -> bool:
     """Return whether porter's cache has a clone of *repo*."""
-    return (cache.root() / "repos" / repo).is_dir()
+    return cloning.place(repo).is_dir()
 
 
 def prepare(repo: Repo, user_clone: Path, workspace: Workspace, branch: str, base: str) -> CloneRecord:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from porter.errors import WorkspaceError
@@ -65,17 +66,12 @@ def run(
     Raises:
         WorkspaceError: git is missing, or ended with a status that is not in *accept*.
     """
-    argv = ["git", "-C", str(where)]
-    for setting in _SETTINGS:
-        argv += ["-c", setting]
     try:
         done = subprocess.run(
-            [*argv, *arguments], input=data, capture_output=True, env=environment(), check=False
+            _argv(where, arguments), input=data, capture_output=True, env=environment(), check=False
         )
     except FileNotFoundError as error:
-        raise WorkspaceError(
-            "git is not installed, or not on PATH", next_step="install git 2.34 or newer"
-        ) from error
+        raise _no_git() from error
     if done.returncode not in accept:
         raise WorkspaceError(
             f"git {arguments[0]} failed in {where}",
@@ -104,3 +100,61 @@ def ask(where: Path, *arguments: str) -> str | None:
 def names(where: Path, *arguments: str) -> tuple[str, ...]:
     """Run a git command that lists paths with ``-z`` and return them."""
     return tuple(os.fsdecode(name) for name in output(where, *arguments).split(b"\0") if name)
+
+
+def follow(where: Path, *arguments: str, hear: Callable[[str], None], patience: float) -> int | None:
+    """Run a git command that speaks to a remote, and hand on what it says while it says it.
+
+    Nobody is asked for a name or a password: what needs one fails.
+
+    Args:
+        where: folder that it runs in.
+        arguments: the command.
+        hear: gets each line of its standard error; a progress line counts as one.
+        patience: seconds without a word after which it is ended.
+
+    Returns:
+        its exit status; None where it was ended.
+    """
+    variables = {**environment(), "GIT_ASKPASS": ""}
+    variables.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+    try:
+        process = subprocess.Popen(
+            _argv(where, arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=variables,
+        )
+    except FileNotFoundError as error:
+        raise _no_git() from error
+    with process, selectors.DefaultSelector() as selector:
+        said = process.stderr
+        if said is None:
+            raise RuntimeError("git has no standard error")
+        selector.register(said, selectors.EVENT_READ)
+        rest = b""
+        try:
+            while selector.select(patience):
+                block = os.read(said.fileno(), 1 << 16)
+                if not block:
+                    return process.wait()
+                *lines, rest = (rest + block).replace(b"\r", b"\n").split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        hear(line.decode(errors="replace").rstrip())
+            return None
+        finally:
+            if rest.strip():
+                hear(rest.decode(errors="replace").rstrip())
+            if process.poll() is None:
+                process.terminate()
+
+
+def _argv(where: Path, arguments: Sequence[str]) -> list[str]:
+    settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+    return ["git", "-C", str(where), *settings, *arguments]
+
+
+def _no_git() -> WorkspaceError:
+    return WorkspaceError("git is not installed, or not on PATH", next_step="install git 2.34 or newer")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from porter import cache, resources
+from porter import cache, cloning, resources
 from porter.errors import PorterError, SandboxError, WorkspaceError
 from porter.journal import Journal
 from porter.records.base import Record, digest
@@ -72,7 +72,10 @@ class PortSession:
             return {name: getattr(options, name) for name in names} | {
                 "files": _listing(options.source),
                 "images": dataset.listing(options.data),
+                "repos": self.repos,
             }
+        if number == 2:
+            return {"dataservices": self.dataservices_commit}
         if number == 3:
             return {
                 "settings": options.settings,
@@ -145,7 +148,7 @@ class PortSession:
         """The repositories that this port has a worktree of: tao-pytorch, and those given or at hand.
 
         tao-deploy comes from the embedded kit or from the cache where it is not given; without it the
-        gates of the deploy package are blocked.
+        gates of the deploy package are blocked. tao-dataservices is only read, so it is never among them.
         """
         from porter import clones
 
@@ -153,9 +156,27 @@ class PortSession:
         found: list[Repo] = ["tao-pytorch"]
         for repo in get_args(Repo):
             at_hand = repo == "tao-deploy" and (options.embedded or clones.is_at_hand(repo))
-            if repo != "tao-pytorch" and (repo in options.clones or at_hand):
+            if repo not in ("tao-pytorch", "tao-dataservices") and (repo in options.clones or at_hand):
                 found.append(repo)
         return tuple(found)
+
+    @property
+    def dataservices(self) -> Path | None:
+        """A clone of tao-dataservices, given or at hand; porter only reads it."""
+        from porter import clones
+
+        given = self.options.clones.get("tao-dataservices")
+        if self.options.embedded or not (given or clones.is_at_hand("tao-dataservices")):
+            return None
+        return clones.locate("tao-dataservices", given)
+
+    @property
+    def dataservices_commit(self) -> str:
+        """What that clone has checked out; empty for none."""
+        from porter import git
+
+        clone = self.dataservices
+        return (git.ask(clone, "rev-parse", "HEAD") or "") if clone is not None and clone.is_dir() else ""
 
     @property
     def has_deploy(self) -> bool:
@@ -167,7 +188,8 @@ class PortSession:
         """What a gate of the deploy package says where there is no tao-deploy."""
         return (
             "there is no clone of tao-deploy; unblock: add its path as tao-deploy under [clones] in "
-            f"{self.workspace.options_file}, then porter resume {self.workspace.root}"
+            f"{self.workspace.options_file}, or {cloning.by_hand('tao-deploy')}; then porter resume "
+            f"{self.workspace.root}"
         )
 
     @property

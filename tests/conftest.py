@@ -50,6 +50,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("PORTER_CACHE", str(home / ".cache" / "porter"))
     monkeypatch.setenv("HF_HOME", str(home / ".cache" / "huggingface"))
     monkeypatch.setenv("HF_ENDPOINT", _NOBODY_LISTENS)
+    monkeypatch.setenv("PORTER_TAO_MIRROR", _NOBODY_LISTENS)
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     for name, value in GIT_IDENTITY.items():
         monkeypatch.setenv(name, value)

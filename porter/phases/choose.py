@@ -14,6 +14,7 @@ from porter.session import PortSession
 def run(session: PortSession) -> Iterator[GateResult]:
     """Score the references, choose the strategy, and have both confirmed."""
     from porter.reference.choose import choose
+    from porter.reference.dataservices import read_coverage
 
     inspection, references = session.inspection, session.references
     choice = session.journal.step(
@@ -24,15 +25,17 @@ def run(session: PortSession) -> Iterator[GateResult]:
     )
     reference = choice.reference
     absent = [file.path for file in reference.files if not file.present]
+    coverage = read_coverage(session.dataservices, inspection.task.task)
     yield passed(
         "reference",
         f"{reference.name} of {reference.release.repo} {reference.release.version}: "
         f"{len(reference.files) - len(absent)} files, {len(reference.backbones)} backbones, "
-        f"{len(reference.hooks)} hooks",
+        f"{len(reference.hooks)} hooks; {coverage.reason}",
         hooks=list(reference.hooks),
         candidates={item.name: {"score": item.score, "reasons": item.reasons} for item in choice.candidates},
         absent=absent,
         networks=len(reference.networks),
+        converters=list(coverage.converters),
     )
     strategy = choice.strategy
     match = strategy.backbone

@@ -9,6 +9,7 @@ from typing import Any
 
 from porter.errors import ModelRejectedError, UsageError
 from porter.gates.results import blocked, failed, passed
+from porter.phases.obtain import missing, obtain
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts, Inspection, ModelProbe, Source
 from porter.records.probes import InspectModel
@@ -22,9 +23,15 @@ def run(session: PortSession) -> Iterator[GateResult]:
     """Inspect the model, make the worktrees, check the images, probe the model in the sandbox."""
     source = _source(session)
     inspection = _inspection(session, source)
+    wanted = missing(session)
+    if "tao-pytorch" in wanted:
+        obtain(session, wanted)
     reference = _references(session, inspection)[0]
     yield _model_gate(session, inspection, reference.release)
     _settle_name(session, inspection, reference)
+    if wanted and "tao-pytorch" not in wanted:
+        obtain(session, wanted)
+        reference = _references(session, inspection)[0]
     yield _clones_gate(session, reference.release)
     yield _environment_gate(session, reference.release)
     yield _dataset_gate(session, inspection, reference)

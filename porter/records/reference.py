@@ -230,3 +230,21 @@ class ReferenceChoice(Record, frozen=True, kw_only=True):
     reference: Reference
     candidates: tuple[Candidate, ...]
     strategy: StrategyChoice
+
+
+class DatasetCoverage(Record, frozen=True, kw_only=True):
+    """What a clone of tao-dataservices has for the datasets of a task.
+
+    Attributes:
+        format: what networks for the task are trained on.
+        looked_at: whether there was a clone whose converters could be read.
+        covered: whether one of them reads or writes the format.
+        converters: ``read -> written``, each.
+    """
+
+    format: str
+    looked_at: bool
+    covered: bool = False
+    commit: str = ""
+    converters: tuple[str, ...] = ()
+    reason: str

@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from porter import configs, hub, licence, tasks
 from porter.errors import ModelRejectedError, UsageError
 from porter.hub import files
 from porter.records.base import Task
-from porter.records.inspection import Contents, Inspection, Source, TaskChoice
+from porter.records.inspection import Contents, FromPickles, Inspection, Source, TaskChoice
 from porter.tasks import Rejection, Verdict
 
 Ask = Callable[[str, Sequence[Task]], Task]
 """Asks a person: the question, and the answers to choose from."""
+
+PICKLES_STEP = "pickles"
+"""The step of phase 1 that reads pickles."""
 
 _CONVERT = (
     "convert it in an environment of your own that may run the model: "
@@ -51,7 +56,10 @@ def inspect(source: Source, *, task: Task | None = None, ask: Ask | None = None)
     channels = configs.read_channels(config, model_type)
     processor = configs.read_processor(folder, config, channels, notes)
     tensors = hub.tensor_table(source)
-    if not tensors:
+    pickles = hub.pickles(source) if not tensors else ()
+    if pickles:
+        notes.append(_pickled(pickles, contents))
+    elif not tensors:
         raise _no_weights(source, contents)
     return Inspection(
         source=source,
@@ -68,6 +76,14 @@ def inspect(source: Source, *, task: Task | None = None, ask: Ask | None = None)
         tensors=tensors,
         notes=tuple(notes),
     )
+
+
+def with_pickles_read(inspection: Inspection, read: FromPickles) -> Inspection:
+    """Return the inspection with what the sandbox read from pickles, where that is of the same commit."""
+    if read.sha != inspection.source.sha:
+        return inspection
+    source = msgspec.structs.replace(inspection.source, folder=read.folder)
+    return msgspec.structs.replace(inspection, source=source, tensors=read.tensors)
 
 
 def named_labels(labels: Sequence[str]) -> bool:
@@ -158,6 +174,16 @@ def _rejected(ref: str, rejection: Rejection, reason: str) -> ModelRejectedError
         f"{ref} {rejection.says}; porter ports computer-vision models.",
         why=f"its {reason}",
         next_step=f"choose a model for {_or(tasks.TASKS)}",
+    )
+
+
+def _pickled(pickles: Sequence[str], contents: Contents) -> str:
+    sizes = {file.path: file.size for file in contents.files}
+    size = sum(sizes.get(name, 0) for name in pickles) / 1e6
+    shown = ", ".join(pickles[:2]) + (f" and {len(pickles) - 2} more" if len(pickles) > 2 else "")
+    return (
+        f"the weights are pickles ({shown}, {size:.1f} MB): their tensors are known only after a port "
+        "has read them in the sandbox, as plain weights"
     )
 
 

@@ -150,7 +150,7 @@ def tensors(
     )
 
 
-def parse_index(text: bytes, name: str = INDEX_FILE) -> dict[str, str]:
+def parse_index(text: bytes, name: str = INDEX_FILE, *, ending: str = ".safetensors") -> dict[str, str]:
     """Return the shard of each tensor from the text of an index file.
 
     Raises:
@@ -164,13 +164,9 @@ def parse_index(text: bytes, name: str = INDEX_FILE) -> dict[str, str]:
     if not isinstance(shards, dict) or not shards:
         raise _broken(name, "it has no weight_map")
     for tensor, shard in shards.items():
-        if (
-            not isinstance(shard, str)
-            or not shard.endswith(".safetensors")
-            or len(PurePosixPath(shard).parts) != 1
-        ):
+        if not isinstance(shard, str) or not shard.endswith(ending) or len(PurePosixPath(shard).parts) != 1:
             raise _broken(
-                name, f"{_quoted(tensor)} lies in {shard!r}, which is no safetensors file beside the index"
+                name, f"{_quoted(tensor)} lies in {shard!r}, which is no {ending} file beside the index"
             )
     return dict(shards)
 

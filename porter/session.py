@@ -15,7 +15,7 @@ from porter.errors import PorterError, SandboxError, WorkspaceError
 from porter.journal import Journal
 from porter.records.base import Record, digest
 from porter.records.gates import GateResult
-from porter.records.inspection import Inspection, Source
+from porter.records.inspection import FromPickles, Inspection, Source
 from porter.records.options import PortOptions
 from porter.records.reference import Reference, ReferenceChoice, Release, Repo
 from porter.records.sandbox import Environment, Limits, Mount, RunResult, RunSpec
@@ -209,8 +209,18 @@ class PortSession:
 
     @property
     def inspection(self) -> Inspection:
-        """Phase 1's result."""
-        return self.journal.made("inspection", Inspection)
+        """Phase 1's result; weights that came as pickles are safetensors in it once they were read."""
+        found = self.journal.made("inspection", Inspection)
+        return found if found.tensors else self._with_pickles_read(found)
+
+    def _with_pickles_read(self, found: Inspection) -> Inspection:
+        from porter import inspection
+
+        try:
+            read = self.journal.made(inspection.PICKLES_STEP, FromPickles)
+        except LookupError:
+            return found
+        return inspection.with_pickles_read(found, read)
 
     @property
     def references(self) -> tuple[Reference, ...]:

@@ -44,6 +44,8 @@ for step in json.load(sys.stdin):
             value = [[t.name, list(t.shape), t.file] for t in hub.tensor_table(source)]
         elif step[0] == "contents":
             value = json.loads(to_json(hub.contents(source)))
+        elif step[0] == "pickles":
+            value = hub.pickles(source)
         elif step[0] == "complete":
             value = hub.is_complete(source)
         elif step[0] == "download":
@@ -406,6 +408,40 @@ def test_broken_header_on_the_hub_rejects_the_model(server: HubServer) -> None:
         answer = run(server, resolve(), ["tensors"])[1]
         assert answer["error"] == "ModelRejectedError"
         assert words in answer["what"]
+
+
+PICKLES = ("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin")
+PICKLE_INDEX = json.dumps({"weight_map": {"a": PICKLES[0], "b": PICKLES[1]}}).encode()
+
+
+def test_pickles_stay_on_the_hub_until_they_are_asked_for(server: HubServer) -> None:
+    files = {"config.json": CONFIG, "pytorch_model.bin.index.json": PICKLE_INDEX, "x.bin": b"x"}
+    server.add("org/model", {**files, **{name: name.encode() for name in PICKLES}})
+    source, names, tensors, before, _, after = run(
+        server, resolve(), ["pickles"], ["tensors"], ["complete"], ["download"], ["complete"]
+    )
+    assert names["value"] == list(PICKLES)
+    assert tensors["value"] == []
+    assert (before["value"], after["value"]) == (False, True)
+    folder = Path(source["value"]["folder"])
+    assert {path.name for path in folder.glob("*.bin")} == set(PICKLES)
+    assert all((folder / name).read_bytes() == name.encode() for name in PICKLES)
+
+
+def test_looking_at_pickles_fetches_none(server: HubServer) -> None:
+    server.add("org/model", {"config.json": CONFIG, "pytorch_model.bin": b"x" * 1000})
+    assert run(server, resolve(), ["pickles"], ["tensors"], ["complete"])[1]["value"] == ["pytorch_model.bin"]
+    assert server.seen(path=r"\.bin") == []
+
+
+def test_safetensors_go_before_pickles(server: HubServer) -> None:
+    extra = {"pytorch_model.bin": b"x", "pytorch_model.bin.index.json": b"{"}
+    server.add("org/model", {"config.json": CONFIG, "model.safetensors": WEIGHTS, **extra})
+    source, names, tensors, _ = run(server, resolve(), ["pickles"], ["tensors"], ["download"])
+    assert names["value"] == []
+    assert [row[0] for row in tensors["value"]] == ["b", "w"]
+    assert not (Path(source["value"]["folder"]) / "pytorch_model.bin").exists()
+    assert server.seen(path=r"pytorch_model") == []
 
 
 def test_shard_that_the_index_names_and_the_hub_lacks(server: HubServer) -> None:

@@ -282,7 +282,7 @@ def test_no_model_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({"pytorch_model.bin": b"x"}, "pickle"),
+        ({"weights.pt": b"x"}, "pickle"),
         ({"flax_model.msgpack": b"x"}, "Flax"),
         ({}, "index"),
     ],
@@ -291,6 +291,20 @@ def test_no_safetensors_weights(tmp_path: Path, files: dict[str, bytes], words: 
     error = rejected(write_model(tmp_path / "m", files=files))
     assert words in str(error)
     assert ("save_pretrained" in error.next_step) is True
+
+
+def test_pickles_are_told_apart_from_tensors(tmp_path: Path) -> None:
+    found = looking(write_model(tmp_path / "m", files={"pytorch_model.bin": b"x" * 2_000_000}))
+    assert found.tensors == ()
+    (note,) = found.notes
+    assert "pytorch_model.bin, 2.0 MB" in note
+    assert "sandbox" in note
+    first = hub.resolve(str(tmp_path / "m")).sha
+    (tmp_path / "m" / "pytorch_model.bin").write_bytes(b"y" * 2_000_000)
+    assert hub.resolve(str(tmp_path / "m")).sha != first
+    index = b'{"weight_map": {"a": "../up.bin"}}'
+    error = rejected(write_model(tmp_path / "n", files={"pytorch_model.bin.index.json": index}))
+    assert "pytorch_model.bin.index.json is not valid" in error.what
 
 
 def test_a_broken_weights_file_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from porter.errors import ModelRejectedError
@@ -15,6 +15,8 @@ CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
 PROCESSOR = "processor_config.json"
 CARD = "README.md"
+PICKLE = "pytorch_model.bin"
+PICKLE_INDEX = "pytorch_model.bin.index.json"
 _DESCRIBING = frozenset({CONFIG, PREPROCESSOR, PROCESSOR, CARD, INDEX_FILE})
 _LICENCES = ("licence", "license", "copying")
 MAX_DESCRIBING_BYTES = 25_000_000
@@ -22,11 +24,13 @@ MAX_DESCRIBING_BYTES = 25_000_000
 
 def describing(names: Iterable[str]) -> tuple[str, ...]:
     """Return those of *names* that describe a model: configs, card, licence and the weights' index."""
+    names = tuple(names)
+    wanted = _DESCRIBING if _has_safetensors(names) else _DESCRIBING | {PICKLE_INDEX}
     return tuple(
         sorted(
             name
             for name in names
-            if "/" not in name and (name in _DESCRIBING or name.lower().startswith(_LICENCES))
+            if "/" not in name and (name in wanted or name.lower().startswith(_LICENCES))
         )
     )
 
@@ -45,6 +49,30 @@ def weights(folder: Path) -> tuple[str, ...]:
     if not index.exists():
         return ()
     return tuple(sorted(set(parse_index(read_small(index)).values())))
+
+
+def pickles(folder: Path, names: Collection[str]) -> tuple[str, ...]:
+    """Return the names of the pickles that are a model's only weights, there or not.
+
+    Args:
+        folder: has the index of sharded ones.
+        names: every file of the model, on this machine or not.
+
+    Raises:
+        ModelRejectedError: the index is broken.
+    """
+    if _has_safetensors(names):
+        return ()
+    if PICKLE in names:
+        return (PICKLE,)
+    index = folder / PICKLE_INDEX
+    if PICKLE_INDEX not in names or not index.exists():
+        return ()
+    return tuple(sorted(set(parse_index(read_small(index), PICKLE_INDEX, ending=".bin").values())))
+
+
+def _has_safetensors(names: Collection[str]) -> bool:
+    return SINGLE_FILE in names or INDEX_FILE in names
 
 
 def read_small(path: Path) -> bytes:

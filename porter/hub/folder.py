@@ -7,7 +7,7 @@ from pathlib import Path
 
 from porter.errors import ModelRejectedError
 from porter.hub.digests import Digests
-from porter.hub.files import adopt, describing, is_shown, weights
+from porter.hub.files import adopt, describing, is_shown, pickles, weights
 from porter.records.base import digest
 from porter.records.inspection import Contents, ModelFile, Source
 
@@ -30,8 +30,9 @@ def open_folder(ref: str, cache: Path) -> Source:
     root = Path(ref)
     digests = Digests(cache / "digests.json")
     try:
-        names = describing(entry.name for entry in root.iterdir() if entry.is_file())
-        names += tuple(name for name in weights(root) if (root / name).is_file())
+        there = {entry.name for entry in root.iterdir() if entry.is_file()}
+        names = describing(there)
+        names += tuple(name for name in weights(root) or pickles(root, there) if (root / name).is_file())
         files = [[name, (root / name).stat().st_size, digests.sha256(root / name)] for name in names]
     except OSError as error:
         raise ModelRejectedError(

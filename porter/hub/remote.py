@@ -103,13 +103,13 @@ def fetch_weights(source: Source, contents: Contents, endpoint: str, progress: P
     """
     listed = {file.path: file for file in contents.files}
     folder = Path(source.folder)
-    names = (SINGLE_FILE,) if SINGLE_FILE in listed else files.weights(folder)
+    names = weight_names(source, contents)
     for name in names:
         if (folder / name).exists():
             continue
         if name not in listed:
             raise ModelRejectedError(
-                f"{source.ref} is incomplete: {name} is named by {INDEX_FILE} and not there.",
+                f"{source.ref} is incomplete: {name} is named by its index and not there.",
                 next_step="choose another revision with --revision",
             )
         _fetch_large(source, listed[name], endpoint, progress)
@@ -117,9 +117,11 @@ def fetch_weights(source: Source, contents: Contents, endpoint: str, progress: P
 
 def weight_names(source: Source, contents: Contents) -> tuple[str, ...]:
     """Return the names of the weight files of *source*, fetched or not."""
-    if any(file.path == SINGLE_FILE for file in contents.files):
+    names = {file.path for file in contents.files}
+    if SINGLE_FILE in names:
         return (SINGLE_FILE,)
-    return files.weights(Path(source.folder))
+    folder = Path(source.folder)
+    return files.weights(folder) or files.pickles(folder, names)
 
 
 def _store(cache: Path, ref: str) -> Path:
@@ -348,7 +350,8 @@ def _from_client_cache(address: Address, cache: Path) -> Source:
         if path.is_file()
     )
     names = files.describing(file.path for file in listed)
-    for name in (*names, *files.weights(snapshot)):
+    weights = files.weights(snapshot) or files.pickles(snapshot, {file.path for file in listed})
+    for name in (*names, *weights):
         if (snapshot / name).exists() and not (Path(source.folder) / name).exists():
             files.adopt(snapshot / name, Path(source.folder) / name)
     # A name of its own: what the client's cache holds may be less than the commit has.

@@ -42,18 +42,33 @@ def contents(source: Source) -> Contents:
 def is_complete(source: Source) -> bool:
     """Return whether the weights lie in the source's folder."""
     where = Path(source.folder)
-    names = remote.weight_names(source, contents(source)) if source.kind == "hub" else files.weights(where)
+    names = (
+        remote.weight_names(source, contents(source))
+        if source.kind == "hub"
+        else files.weights(where) or pickles(source)
+    )
     return bool(names) and all((where / name).exists() for name in names)
 
 
+def pickles(source: Source) -> tuple[str, ...]:
+    """Return the names of the pickles that are the only weights of *source*; empty where it has safetensors.
+
+    Raises:
+        ModelRejectedError: their index is broken.
+    """
+    return files.pickles(Path(source.folder), {file.path for file in contents(source).files})
+
+
 def tensor_table(source: Source) -> tuple[TensorInfo, ...]:
-    """Return every tensor of the weights, sorted by name, without fetching them; empty without weights.
+    """Return every tensor of the weights, sorted by name, without fetching them; empty without safetensors.
 
     Raises:
         HubError: the Hub, or the network on the way to it, said no.
         ModelRejectedError: a weights file is missing or breaks the format.
     """
     where = Path(source.folder)
+    if pickles(source):
+        return ()
     if source.kind == "folder" or is_complete(source):
         return safetensors.read_folder(where) if files.weights(where) else ()
     return remote.read_headers(source, contents(source), addresses.endpoint())

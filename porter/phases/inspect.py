@@ -9,6 +9,7 @@ from typing import Any
 
 from porter.errors import ModelRejectedError, UsageError
 from porter.gates.results import blocked, failed, passed
+from porter.phases import pickles
 from porter.phases.obtain import missing, obtain
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts, Inspection, ModelProbe, Source
@@ -36,6 +37,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
     yield _environment_gate(session, reference.release)
     yield _dataset_gate(session, inspection, reference)
     _download(session, source)
+    inspection = pickles.read(session, inspection)
     probe = _probe(session, inspection)
     yield _state_gate(inspection, probe)
     yield _onnx_gate(inspection, probe)
@@ -126,7 +128,6 @@ def _model_gate(session: PortSession, inspection: Inspection, release: Release) 
             ("labels", inspection.labels),
             ("an image size", inspection.image_size),
             ("an image processor", inspection.processor),
-            ("safetensors weights", inspection.tensors),
         )
         if not value
     ]
@@ -140,7 +141,8 @@ def _model_gate(session: PortSession, inspection: Inspection, release: Release) 
     return passed(
         "model",
         f"{inspection.architecture}, {inspection.task.task} ({inspection.task.source}), "
-        f"{len(inspection.labels)} labels, {len(inspection.tensors)} tensors",
+        f"{len(inspection.labels)} labels, "
+        + (f"{len(inspection.tensors)} tensors" if inspection.tensors else "weights in pickles"),
         task=inspection.task.task,
         reason=inspection.task.reason,
         image_size=inspection.image_size,

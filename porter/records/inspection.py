@@ -168,7 +168,7 @@ class Inspection(Record, frozen=True, kw_only=True):
         config: ``config.json`` as it stands.
         labels: label by index; empty where the config names none.
         image_size: (height, width) that the model was built for.
-        tensors: the tensor table from the safetensors headers.
+        tensors: the tensor table from the safetensors headers; empty for pickles that were not read yet.
     """
 
     source: Source
@@ -185,6 +185,22 @@ class Inspection(Record, frozen=True, kw_only=True):
     tensors: tuple[TensorInfo, ...] = ()
     notes: tuple[str, ...] = ()
     probe: ModelProbe | None = None
+
+
+class FromPickles(Record, frozen=True, kw_only=True):
+    """Weights that came as pickles, as the sandbox wrote them.
+
+    Attributes:
+        sha: the source's commit or digest.
+        folder: model folder with safetensors in place of the pickles.
+        pickles: the files that they came from.
+        tensors: the tensor table from the safetensors header.
+    """
+
+    sha: str
+    folder: str
+    pickles: tuple[str, ...]
+    tensors: tuple[TensorInfo, ...]
 
 
 class SplitFacts(Record, frozen=True, kw_only=True):

@@ -33,6 +33,27 @@ class InspectModel(Record, frozen=True, kw_only=True):
     threads: int = 2
 
 
+class ReadPickles(Record, frozen=True, kw_only=True):
+    """Request of ``probes/read_pickles.py``: *files* of *folder* go to *target* as one safetensors file."""
+
+    folder: str
+    files: tuple[str, ...]
+    target: str
+
+
+class PicklesRead(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/read_pickles.py``.
+
+    Attributes:
+        tensors: how many were written.
+        shared: groups of names that lay in one storage; each has its own copy now.
+    """
+
+    torch: str
+    tensors: int
+    shared: tuple[tuple[str, ...], ...] = ()
+
+
 class MakeModel(Record, frozen=True, kw_only=True):
     """Request of ``probes/make_demo_model.py``: a model of transformers with perturbed random weights.
 

@@ -173,7 +173,9 @@ def show_inspection(inspection: Inspection, *, as_json: bool) -> None:
         + (", ..." if len(inspection.labels) > 5 else ""),
         "processor": _processor(inspection),
         "licence": f"{inspection.licence.name or 'not stated'} {inspection.licence.source}".strip(),
-        "tensors": f"{len(inspection.tensors)}, {elements / 1e6:.1f} M weights",
+        "tensors": f"{len(inspection.tensors)}, {elements / 1e6:.1f} M weights"
+        if inspection.tensors
+        else "not known yet",
     }
     for name, text in rows.items():
         console.print(f"{name:<10} {text}", markup=False)

@@ -70,6 +70,15 @@ def resume(given: Given) -> None:
 
 
 @app.command()
+@with_options("folder", "dry_run", "yes", "json")
+def undo(given: Given) -> None:
+    """Take a port out of the clones again; what people wrote there stays, and so does the workspace."""
+    from porter import commands
+
+    commands.undo(given)
+
+
+@app.command()
 def status(workspace: WorkspaceArgument = Path(), as_json: Json = False) -> None:
     """Show phases, gates and paths of a port."""
     from porter import commands

@@ -59,7 +59,9 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         text="Default of the shipped spec, by schema key.",
         metavar="KEY=VALUE",
     ),
-    "dry_run": _option(bool, False, "--dry-run", text="Show what would be written into the clones."),
+    "dry_run": _option(
+        bool, False, "--dry-run", text="Show what would become of the clones' files; change none."
+    ),
     "yes": _option(bool, False, "--yes", text="Take every suggestion without asking."),
     "strict": _option(
         bool,

@@ -17,12 +17,14 @@ from pathlib import Path
 import msgspec
 
 from porter import cloning, git, worktrees
-from porter.atomic import write_atomic
+from porter.atomic import remove_atomic, write_atomic
 from porter.errors import WorkspaceError
 from porter.records.base import from_json, to_json
 from porter.records.journal import CloneRecord
 from porter.records.reference import Repo
 from porter.workspace import Workspace
+
+_CACHES = frozenset({"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,52 @@ def dirty(worktree: Path) -> tuple[str, ...]:
     """Return the paths that differ from HEAD: changed, new and not ignored, or gone."""
     listed = git.names(worktree, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
     return tuple(sorted(entry[3:] for entry in listed))
+
+
+def hidden(worktree: Path) -> tuple[str, ...]:
+    """Return what :func:`dirty` does not show: ignored files, and those that git was told to skip.
+
+    Caches are left out: tools write them anew by themselves, as Python its bytecode.
+    """
+    ignored = git.names(worktree, "ls-files", "-z", "--others", "--ignored", "--exclude-standard")
+    found = {path for path in ignored if not _CACHES.intersection(Path(path).parts)}
+    for entry in git.names(worktree, "ls-files", "-v", "-z"):
+        tag, path = entry[0], entry[2:]
+        if tag.islower() or (tag == "S" and (worktree / path).exists()):
+            found.add(path)
+    return tuple(sorted(found))
+
+
+def own_commits(record: CloneRecord) -> int:
+    """Return how many commits a person has made on the branch of the port."""
+    clone = Path(record.clone)
+    if git.ask(clone, "rev-parse", "--verify", "--quiet", f"refs/heads/{record.branch}") is None:
+        return 0
+    return _own_commits(clone, record.branch, record.commit)
+
+
+def remove_branch(record: CloneRecord) -> None:
+    """Remove the branch of the port, unless it has commits of a person or is checked out somewhere."""
+    clone, ref = Path(record.clone), f"refs/heads/{record.branch}"
+    tip = git.ask(clone, "rev-parse", "--verify", "--quiet", ref)
+    if tip is not None and not own_commits(record) and _worktree_of(clone, record.branch) is None:
+        common = Path(git.line(clone, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+        worktrees.release_lock(common / f"{ref}.lock", clone)
+        git.output(clone, "update-ref", "-d", ref, tip)
+
+
+def forget_record(workspace: Workspace, repo: Repo) -> None:
+    """Remove the record of a worktree."""
+    remove_atomic(_record_file(workspace, repo))
+
+
+def check_in_use(record: CloneRecord) -> None:
+    """Raise a WorkspaceError unless a worktree is the one of *record*, on its branch."""
+    clone = Path(record.clone)
+    found = None
+    if clone.is_dir():
+        found = git.ask(clone, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    _check_in_use(record, Path(record.worktree), Path(found) if found else clone / ".git")
 
 
 def committed(worktree: Path, commit: str, paths: Sequence[str]) -> dict[str, Version]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,26 @@ def port(given: Given, *, dry_run: bool = False) -> None:
 def resume(given: Given) -> None:
     """Open the workspace and walk the phases."""
     _walk(Workspace.open(given.folder), given, dry_run=False)
+
+
+def undo(given: Given) -> None:
+    """Take the port out of the clones, after showing what that does."""
+    from porter import undo
+    from porter.report import undone
+
+    workspace = Workspace.open(given.folder)
+    ui = Ui(assume_yes=given.yes, quiet=given.json)
+    with workspace.lock():
+        planned = undo.undo(workspace, dry_run=True)
+        if given.dry_run or not planned.repos:
+            undone.show(planned, as_json=given.json)
+            return
+        if ui.interactive:
+            undone.show(planned, as_json=False)
+        if not ui.confirm("Take the port out of the clones like this?"):
+            raise UsageError("Nothing was changed.", next_step="porter undo, and say yes")
+        undone.show(undo.undo(workspace), as_json=given.json)
+        ui.info(f"porter resume {shlex.quote(str(workspace.root))} makes the port again.")
 
 
 def status(root: Path, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import time
 from pathlib import Path
 
@@ -57,6 +58,28 @@ def make(clone: Path, common: Path, path: Path, branch: str, commit: str) -> Non
     _refuse_edits(path)
     git.output(path, "reset", "--hard", "--quiet", commit)
     git.ask(clone, "worktree", "unlock", str(path))
+
+
+def is_locked(path: Path) -> bool:
+    """Say whether a person has locked the worktree *path*."""
+    return Path(git.line(path, "rev-parse", "--path-format=absolute", "--git-path", "locked")).exists()
+
+
+def remove(clone: Path, path: Path, trash: Path) -> None:
+    """Remove the worktree *path* of *clone* with all that is in it; repeat it after a kill.
+
+    Args:
+        clone: only forgets the worktree.
+        path: it is gone at once, before the first file is.
+        trash: a folder of porter's on the same file system.
+    """
+    shutil.rmtree(trash, ignore_errors=True)
+    if path.exists():
+        path.rename(trash)
+    known = git.line(clone, "worktree", "list", "--porcelain").splitlines()
+    if f"worktree {path}" in known:
+        git.output(clone, "worktree", "remove", "--force", "--force", str(path))
+    shutil.rmtree(trash, ignore_errors=True)
 
 
 def release_lock(lock: Path, where: Path) -> None:

@@ -24,6 +24,8 @@ from porter.records.reference import Repo
 
 R = TypeVar("R")
 
+_BYTECODE = "__pycache__"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -52,6 +54,8 @@ def apply(
     *,
     bases: Mapping[Repo, str] | None = None,
     dry_run: bool = False,
+    keep_edited: bool = False,
+    again: str = "porter resume",
 ) -> tuple[Applied, ...]:
     """Bring the worktrees to what *plan* says, keeping what people have written.
 
@@ -66,17 +70,20 @@ def apply(
         pristine: folder of the last render of every file, by repo.
         bases: commit by repo that the port began from; HEAD where it is not given.
         dry_run: change nothing; conflicts are then an outcome.
+        keep_edited: a file that the plan no longer names stays where a person has edited it; it is
+            otherwise a conflict.
+        again: the command that goes on once conflicts are settled.
 
     Raises:
         ConflictError: names every file that a person has to settle.
         WorkspaceError: the plan meets something that porter does not write over.
     """
-    gate = _Gate(roots, pristine, bases or {})
+    gate = _Gate(roots, pristine, bases or {}, keep_edited)
     changes = gate.examine(plan)
     if not dry_run:
         conflicts = [change for change in changes if change.decision.outcome == "conflict"]
         if conflicts:
-            raise gate.keep_conflicts(changes, conflicts)
+            raise gate.keep_conflicts(changes, conflicts, again)
         gate.carry_out(plan, changes)
     return tuple(
         Applied(
@@ -86,9 +93,19 @@ def apply(
     )
 
 
+def forget(repo: Repo, pristine: Path) -> None:
+    """Drop every record of what was written into *repo*: its worktree is gone, or about to be."""
+    gate = _Gate({repo: pristine}, pristine, {}, False)
+    gate.close()
+    shutil.rmtree(pristine / repo, ignore_errors=True)
+
+
 class _Gate:
-    def __init__(self, roots: Mapping[Repo, Path], pristine: Path, bases: Mapping[Repo, str]) -> None:
+    def __init__(
+        self, roots: Mapping[Repo, Path], pristine: Path, bases: Mapping[Repo, str], keep_edited: bool
+    ) -> None:
         self.roots = roots
+        self.keep_edited = keep_edited
         self.pristine = pristine
         self.bases = bases
         self.applying = pristine.parent / "applying.json"
@@ -118,7 +135,7 @@ class _Gate:
         paths = sorted({*planned, *rendered})
         for path in paths:
             check_path(root, path)
-        if paths and not rendered:
+        if paths and not (self.pristine / repo).is_dir():
             self._refuse_unexplained(repo, paths)
         head = clones.committed(root, self.bases.get(repo, "HEAD"), paths)
         absent = clones.left_out(root, paths)
@@ -144,8 +161,12 @@ class _Gate:
             )
 
     def _examine_file(self, repo: Repo, path: str, file: PlannedFile | None, head: Version | None) -> Change:
-        pristine = _read(self.pristine / repo / path)
+        stored = _read(self.pristine / repo / path)
         working = _read(self.roots[repo] / path)
+        # Taken back by a run that was killed before it dropped its copy: not a deletion by a person.
+        begun = self.pending.get((repo, path))
+        taken_back = begun is not None and not begun.render and begun.result == fingerprint(working)
+        pristine = None if taken_back else stored
         if file is None or file.action == "remove":
             base, render, remember = pristine, head, None
             if pristine is None:  # nothing of porter's is there to take back
@@ -157,9 +178,10 @@ class _Gate:
                 file.content.encode(), file.executable or (edited is not None and edited.executable)
             )
             base, remember = pristine or edited, render
-        change = Change(
-            repo, path, pristine, base, working, render, remember, decide(base, working, render, merge_file)
-        )
+        decision = decide(base, working, render, merge_file)
+        if self.keep_edited and render is None and decision.outcome == "conflict":
+            decision, remember = Decision("kept", working, "edited by you"), pristine
+        change = Change(repo, path, stored, base, working, render, remember, decision)
         return self._resumed(change) or self._settled(change) or change
 
     def _resumed(self, change: Change) -> Change | None:
@@ -189,7 +211,9 @@ class _Gate:
     def _is_known(self, change: Change) -> bool:
         return self.unsettled.get((change.repo, change.path)) == _conflict(change)
 
-    def keep_conflicts(self, changes: Sequence[Change], conflicts: Sequence[Change]) -> ConflictError:
+    def keep_conflicts(
+        self, changes: Sequence[Change], conflicts: Sequence[Change], again: str
+    ) -> ConflictError:
         """Put both sides of every conflict where the person can settle it; return what to raise."""
         for change in conflicts:
             if not self._is_known(change):
@@ -202,7 +226,7 @@ class _Gate:
         return ConflictError(
             f"{count} of the port cannot be merged with what you wrote; nothing was changed",
             why="; ".join(f"{change.repo}/{change.path}: {change.decision.detail}" for change in conflicts),
-            next_step=f"edit these until no conflict markers are left, then porter resume:\n      {files}",
+            next_step=f"edit these until no conflict markers are left, then {again}:\n      {files}",
         )
 
     def carry_out(self, plan: FilePlan, changes: Sequence[Change]) -> None:
@@ -226,6 +250,10 @@ class _Gate:
             mine = [change for change in changes if change.repo == repo]
             created = {file.path for file in plan.files if file.repo == repo and file.action == "create"}
             clones.show_in_diff(root, [c.path for c in mine if c.path in created and c.decision.result])
+        self.close()
+
+    def close(self) -> None:
+        """Drop what was open: everything is written."""
         _write_list(self.applying, self.other_pending)
         _write_list(self.conflict_list, self.other_unsettled)
         for repo in self.roots:
@@ -346,6 +374,8 @@ def _mode(path: Path, executable: bool) -> int | None:
 def _remove_empty_folders(root: Path, folder: Path) -> None:
     with contextlib.suppress(OSError):
         while folder != root:
+            if [entry.name for entry in folder.iterdir()] == [_BYTECODE]:
+                shutil.rmtree(folder / _BYTECODE)
             folder.rmdir()
             folder = folder.parent
 

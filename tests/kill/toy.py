@@ -123,3 +123,12 @@ def main() -> None:
     workspace = Workspace.create(Path(root), PortOptions(source="toy"))
     with workspace.lock():
         walk(PHASES, Toy(workspace, Path(clone), int(version)))
+
+
+def take_back() -> None:
+    """Take the port out again: WORKSPACE."""
+    from porter.undo import undo
+
+    workspace = Workspace.open(Path(sys.argv[1]))
+    with workspace.lock():
+        undo(workspace)

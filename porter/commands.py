@@ -8,7 +8,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from porter import cache
 from porter.atomic import write_atomic
@@ -18,6 +18,7 @@ from porter.errors import IncompleteError, PorterError, UsageError, WorkspaceErr
 from porter.records.base import Task, digest
 from porter.records.journal import PhaseRecord
 from porter.records.options import PortOptions
+from porter.records.reference import Repo
 from porter.session import PortSession
 from porter.ui import Ui
 from porter.workspace import Workspace
@@ -242,7 +243,7 @@ def _options(given: Given) -> PortOptions:
         clones=clones,
         embedded=given.embedded,
         branch=given.branch,
-        base=given.base,
+        **_bases(given.base or []),
         data=str(Path(given.data).expanduser().absolute()) if given.data else None,
         settings=_settings(given.settings or []),
     )
@@ -267,6 +268,25 @@ def _task(text: str | None) -> Task | None:
         if text == task:
             return task  # type: ignore[no-any-return]
     raise UsageError(f"--task {text} is not a task.", why=f"tasks: {', '.join(get_args(Task))}")
+
+
+def _bases(given: list[str]) -> dict[str, Any]:
+    """Return the options *base* and *bases*: a reference for every clone, and those of single ones."""
+    bases: dict[str, str] = {}
+    everywhere = "main"
+    for text in given:
+        repo, equals, ref = text.partition("=")
+        if not equals:
+            everywhere = text
+        elif repo in get_args(Repo) and ref:
+            bases[repo] = ref
+        else:
+            raise UsageError(
+                f"--base {text}: expected REF or REPO=REF.",
+                why=f"repositories: {', '.join(get_args(Repo))}",
+                next_step="--base tao-deploy=release/6.26.3",
+            )
+    return {"base": everywhere, "bases": bases}
 
 
 def _settings(pairs: list[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from porter.records.base import Record, digest
 from porter.records.gates import GateResult
 from porter.records.inspection import FromPickles, Inspection, Source
 from porter.records.options import PortOptions
-from porter.records.reference import Reference, ReferenceChoice, Release, Repo
+from porter.records.reference import Layout, Reference, ReferenceChoice, Release, Repo
 from porter.records.sandbox import Environment, Limits, Mount, RunResult, RunSpec
 from porter.ui import Ui
 from porter.workspace import Workspace
@@ -49,6 +49,8 @@ class PortSession:
         self.dry_run = dry_run
         self.journal = Journal(workspace, say=ui.info)
         self._sandboxes: dict[Runtime, Sandbox] = {}
+        self._releases: dict[tuple[Repo, str], Release] = {}
+        self._layout: Layout | None = None
         self._last_run: Path | None = None
 
     @property
@@ -68,7 +70,18 @@ class PortSession:
 
         options = self.options
         if number == 1:
-            names = ("source", "name", "task", "revision", "clones", "embedded", "branch", "base", "data")
+            names = (
+                "source",
+                "name",
+                "task",
+                "revision",
+                "clones",
+                "embedded",
+                "branch",
+                "base",
+                "bases",
+                "data",
+            )
             return {name: getattr(options, name) for name in names} | {
                 "files": _listing(options.source),
                 "images": dataset.listing(options.data),
@@ -141,14 +154,68 @@ class PortSession:
                         return place
                     whole = materialise.materialise_package(package, cache.root(), progress=self.ui.progress)
                     return materialise.own_clone(whole, place)
+        if repo == "tao-core" and repo not in options.clones:
+            return self._core_of_wheel()
         return clones.locate(repo, options.clones.get(repo))
+
+    def _core_of_wheel(self) -> Path:
+        """Return a repository of this workspace with the schemas of a release of the ``core`` layout."""
+        from porter.embedded import materialise
+        from porter.reference.release import core_wheel
+
+        place = self.workspace.state / "embedded" / "tao-core"
+        if place.exists():
+            return place
+        release = self.release()
+        wheel = core_wheel(release)
+        if wheel is None:
+            raise WorkspaceError(
+                "There is no clone of tao-core.",
+                why=f"{release.repo} {release.version} has its schemas there, and no wheel of it is known",
+                next_step="give one: --tao-core PATH",
+            )
+        package = materialise.Package(
+            repo="tao-core",
+            name="nvidia-tao-core",
+            version=wheel.version,
+            sha256=wheel.sha256,
+            setup_files=("setup.py",),
+        )
+        whole = materialise.materialise_package(package, cache.root(), progress=self.ui.progress)
+        return materialise.own_clone(whole, place)
+
+    def base(self, repo: Repo) -> str:
+        """Return the branch, tag or commit that the port starts from in *repo*."""
+        options = self.options
+        if options.embedded or (repo == "tao-core" and repo not in options.clones):
+            return options.bases.get(repo, "main")
+        return options.bases.get(repo, options.base)
+
+    def release(self, repo: Repo = "tao-pytorch") -> Release:
+        """Return what a clone is at the commit that the port starts from.
+
+        Once the worktree is there its own commit counts, wherever the base has moved since.
+        """
+        from porter import clones
+        from porter.reference.release import read_release
+
+        record = clones.read_record(self.workspace, repo)
+        clone = self.user_clone(repo)
+        commit = record.commit if record else clones.resolve(clone, self.base(repo))
+        if (repo, commit) not in self._releases:
+            self._releases[repo, commit] = read_release(repo, clone, revision=commit)
+        found = self._releases[repo, commit]
+        if repo == "tao-pytorch":
+            self._layout = found.layout
+        return found
 
     @property
     def repos(self) -> tuple[Repo, ...]:
         """The repositories that this port has a worktree of: tao-pytorch, and those given or at hand.
 
         tao-deploy comes from the embedded kit or from the cache where it is not given; without it the
-        gates of the deploy package are blocked. tao-dataservices is only read, so it is never among them.
+        gates of the deploy package are blocked. tao-core is one of them where it is given, and in the
+        ``core`` layout always. tao-dataservices is only read, so it is never among them.
         """
         from porter import clones
 
@@ -156,6 +223,7 @@ class PortSession:
         found: list[Repo] = ["tao-pytorch"]
         for repo in get_args(Repo):
             at_hand = repo == "tao-deploy" and (options.embedded or clones.is_at_hand(repo))
+            at_hand |= repo == "tao-core" and self.has_core
             if repo not in ("tao-pytorch", "tao-dataservices") and (repo in options.clones or at_hand):
                 found.append(repo)
         return tuple(found)
@@ -182,6 +250,20 @@ class PortSession:
     def has_deploy(self) -> bool:
         """Whether there is a tao-deploy to port into."""
         return "tao-deploy" in self.repos
+
+    @property
+    def has_core(self) -> bool:
+        """Whether the schema of the port lies in tao-core, from where both repositories import it.
+
+        Where there is no clone yet nothing is known of it; phase 1 says so.
+        """
+        if self._layout is None:
+            try:
+                self._layout = self.references[0].release.layout
+            except LookupError:
+                with contextlib.suppress(WorkspaceError):
+                    self.release()
+        return self._layout == "core"
 
     @property
     def why_no_deploy(self) -> str:
@@ -278,10 +360,25 @@ class PortSession:
         return self.deploy_environment.name == REHEARSAL
 
     def runtime(self, runtime: Runtime) -> Environment:
-        """Return the environment that runs the code of a repository, or the rehearsal's."""
+        """Return the environment that runs the code of a repository, or the rehearsal's.
+
+        In the ``core`` layout the worktree of tao-core comes before anything installed, and after the
+        stand-ins: those of its modules that a rehearsal stands in for stay stood in for.
+        """
+        import msgspec
+
         if runtime == "rehearsal":
-            return self.rehearsal_environment
-        return self.deploy_environment if runtime == "tao-deploy" else self.environment()
+            found = self.rehearsal_environment
+        else:
+            found = self.deploy_environment if runtime == "tao-deploy" else self.environment()
+        core = self.workspace.clone_path("tao-core")
+        if not self.has_core or not core.is_dir():
+            return found
+        return msgspec.structs.replace(
+            found,
+            read_only=(*found.read_only, str(core)),
+            python_path=(*found.python_path, str(core)),
+        )
 
     def sandbox(self, runtime: Runtime = "tao-pytorch") -> Sandbox:
         """Return the sandbox that probes and gates of *runtime* run in."""
@@ -387,14 +484,14 @@ class PortSession:
         return self.journal.step(name, {**inputs, **code}, kind, run, outputs)
 
     def code(self, repo: Repo = "tao-pytorch") -> str:
-        """Return a digest of a worktree as it stands: its commit and every change to it."""
-        from porter import git
+        """Return a digest of a worktree as it stands: its commit and every change to it.
 
-        worktree = self.workspace.clone_path(repo)
-        if not (worktree / ".git").exists():
-            return ""
-        head = git.output(worktree, "rev-parse", "HEAD")
-        return hashlib.sha256(head + git.output(worktree, "diff", "--binary", "HEAD")).hexdigest()
+        In the ``core`` layout the schema in tao-core is a part of the code of every repository.
+        """
+        own = _code(self.workspace.clone_path(repo))
+        if not own or repo == "tao-core" or not self.has_core:
+            return own
+        return hashlib.sha256(f"{own} {_code(self.workspace.clone_path('tao-core'))}".encode()).hexdigest()
 
     @staticmethod
     def fingerprint(path: Path) -> str:
@@ -407,6 +504,15 @@ class PortSession:
         except OSError:
             return ""
         return checksum.hexdigest()
+
+
+def _code(worktree: Path) -> str:
+    from porter import git
+
+    if not (worktree / ".git").exists():
+        return ""
+    head = git.output(worktree, "rev-parse", "HEAD")
+    return hashlib.sha256(head + git.output(worktree, "diff", "--binary", "HEAD")).hexdigest()
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -45,7 +45,7 @@ def package_gates(session: PortSession, plan: FilePlan) -> Iterator[GateResult]:
     request = PackageRequest(
         modules=tuple(_modules(plan)),
         forbidden=tuple(item for item in FORBIDDEN if "." not in item),
-        schema=schema_of(name),
+        schema=schema_of(session),
         specs=specs_of(session),
         given=(f"results_dir={_ROOT}", f"dataset.root_dir={_DATA}"),
         asked=tuple(_chain(name)),
@@ -59,7 +59,10 @@ def package_gates(session: PortSession, plan: FilePlan) -> Iterator[GateResult]:
         ),
         repos=("tao-deploy",),
     )
-    yield _import_gate(session.deploy_worktree, plan, facts)
+    # Where the schemas are in tao-core, both repositories import them from there.
+    allowed = {"nvidia_tao_core.config"} if session.has_core else set()
+    unwelcome = tuple(item for item in FORBIDDEN if item not in allowed)
+    yield _import_gate(session.deploy_worktree, plan, facts, unwelcome)
     yield _spec_gate(name, facts.specs)
 
 
@@ -79,7 +82,9 @@ def _module(path: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _import_gate(worktree: Path, plan: FilePlan, facts: PackageFacts) -> GateResult:
+def _import_gate(
+    worktree: Path, plan: FilePlan, facts: PackageFacts, forbidden: Sequence[str] = FORBIDDEN
+) -> GateResult:
     if facts.errors:
         module, error = next(iter(facts.errors.items()))
         last = error.strip().splitlines()[-1]
@@ -92,18 +97,18 @@ def _import_gate(worktree: Path, plan: FilePlan, facts: PackageFacts) -> GateRes
     ]
     if elsewhere:
         return failed("deploy-imports", "; ".join(elsewhere[:3]))
-    unwelcome = [f"{path} imports {name}" for path, name in _imports(worktree, plan)]
+    unwelcome = [f"{path} imports {name}" for path, name in _imports(worktree, plan, forbidden)]
     if unwelcome or facts.loaded:
         reasons = unwelcome or [f"importing it brings in {', '.join(facts.loaded)}"]
         return failed("deploy-imports", "; ".join(reasons[:3]), fix="deploy code is NumPy-only")
     return passed(
         "deploy-imports",
-        f"{len(facts.imported)} modules import; none of {', '.join(FORBIDDEN)} in them",
+        f"{len(facts.imported)} modules import; none of {', '.join(forbidden)} in them",
         modules=sorted(facts.imported),
     )
 
 
-def _imports(worktree: Path, plan: FilePlan) -> Iterator[tuple[str, str]]:
+def _imports(worktree: Path, plan: FilePlan, forbidden: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield path and name of every import that the deploy package may not have, also inside functions."""
     for path in _sources(plan):
         for node in ast.walk(ast.parse((worktree / path).read_bytes())):
@@ -113,7 +118,7 @@ def _imports(worktree: Path, plan: FilePlan) -> Iterator[tuple[str, str]]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module]
             for name in names:
-                if any(name == item or name.startswith(f"{item}.") for item in FORBIDDEN):
+                if any(name == item or name.startswith(f"{item}.") for item in forbidden):
                     yield path, name
 
 
@@ -176,7 +181,7 @@ def preprocessing_gate(session: PortSession, context: ClassificationContext) -> 
         loader=f"nvidia_tao_deploy.cv.{name}.dataloader:{context.prefix}Loader",
         shape=(3, context.img_size, context.img_size),
         spec=specs_of(session)["evaluate"],
-        schema=schema_of(name),
+        schema=schema_of(session),
         root=str(work / "preprocess"),
         tensors=tensors,
         pictures=str(pictures),

@@ -20,6 +20,7 @@ from porter.generate.context import ClassificationContext
 from porter.records.engines import DeployAnswer, DeployOutcome, DeployRequest, DeployStep
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts
+from porter.records.reference import DeployReference
 from porter.records.sandbox import Limits
 from porter.session import PortSession
 
@@ -33,15 +34,16 @@ PROFILE = (1, 4, 6)
 _COMPARED = f"inference-{BATCHES[0]}"
 """The run whose tensors the calibration has to see."""
 
-_SCHEMA = "nvidia_tao_deploy.config.{name}.default_config:ExperimentConfig"
 _PACKAGE = "nvidia_tao_deploy.cv.{name}"
 _HOURS = 3600
 _CALIBRATION_BATCH = 2
 
 
-def schema_of(name: str) -> str:
-    """Return ``module:class`` of the deploy package's schema."""
-    return _SCHEMA.format(name=name)
+def schema_of(session: PortSession) -> str:
+    """Return ``module:class`` of the schema that the deploy package uses."""
+    package = session.journal.made("deploy-reference", DeployReference).config_package
+    root = package.rpartition(".")[0]
+    return f"{root}.{session.options.name}.default_config:ExperimentConfig"
 
 
 def specs_of(session: PortSession) -> dict[str, str]:
@@ -106,7 +108,7 @@ def _run(bench: _Bench) -> DeployAnswer:
     request = DeployRequest(
         package=_PACKAGE.format(name=name),
         prefix=bench.context.prefix,
-        schema=schema_of(name),
+        schema=schema_of(session),
         specs=specs_of(session),
         onnx=str(bench.onnx),
         quantised=str(bench.results / "engines" / "quantised.onnx"),
@@ -199,7 +201,9 @@ def _broken(gate: str, outcome: DeployOutcome) -> GateResult | None:
             text=outcome.error,
             traceback=outcome.error,
         )
-    if outcome.status != "SUCCESS":
+    # Releases before 7 never write SUCCESS: the last line of a good run says so in words alone.
+    said = outcome.status == "RUNNING" and outcome.message.endswith("finished successfully.")
+    if outcome.status != "SUCCESS" and not said:
         return failed(
             gate,
             f"{outcome.label}: status.json ends with {outcome.status or 'nothing'} {outcome.message!r}",

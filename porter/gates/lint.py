@@ -12,7 +12,7 @@ from typing import Any
 from porter.gates.findings import LINTERS, hook_arguments, new_findings, read_end, recorded, steps
 from porter.gates.results import blocked, failed, passed
 from porter.records.gates import GateResult
-from porter.records.plan import FilePlan
+from porter.records.plan import FilePlan, PlannedFile
 from porter.records.reference import Repo
 from porter.records.validate import Finding, LintAnswer, LintRequest, LintStep
 from porter.session import PortSession
@@ -30,9 +30,13 @@ def lint_gate(session: PortSession, repo: Repo) -> GateResult:
         return blocked(gate, session.why_no_deploy)
     worktree = session.workspace.clone_path(repo)
     plan = session.journal.made(_PLANS[repo], FilePlan)
-    files = [file for file in plan.files if file.path.endswith(".py") and (worktree / file.path).is_file()]
+    files = _sources(session, plan, repo)
     arguments, sources = _arguments(session, repo)
     asked = steps(arguments, str(worktree), [file.path for file in files])
+    # The schema is linted with the trainer that it came with, wherever it lies.
+    if schema := _sources(session, plan, "tao-core"):
+        core = session.workspace.clone_path("tao-core")
+        asked += steps(arguments, str(core), [file.path for file in schema])
     edited = [file.path for file in files if file.action == "edit"]
     base = session.workspace.state / "work" / f"lint-{repo}" / "base"
     asked_before = steps(arguments, str(base), edited) if edited else ()
@@ -57,6 +61,16 @@ def lint_gate(session: PortSession, repo: Repo) -> GateResult:
     inputs = {"asked": asked, "before": asked_before, "sources": sources, "rules": rules}
     tools = session.rehearsal_environment.digest
     return session.prove(gate, {**inputs, "tools": tools}, GateResult, execute, repos=(repo,))
+
+
+def _sources(session: PortSession, plan: FilePlan, repo: Repo) -> list[PlannedFile]:
+    """Return the modules of the plan that lie in the worktree of *repo*."""
+    worktree = session.workspace.clone_path(repo)
+    return [
+        file
+        for file in plan.files
+        if file.repo == repo and file.path.endswith(".py") and (worktree / file.path).is_file()
+    ]
 
 
 def _homes(session: PortSession, repo: Repo) -> tuple[Repo, ...]:
@@ -101,9 +115,11 @@ def _verdict(
     answer: LintAnswer,
     sources: dict[str, str],
 ) -> GateResult:
+    tools = tuple(dict.fromkeys(step.tool for step in asked))
+    count = sum(len(step.files) for step in asked) // len(tools)
     evidence: dict[str, Any] = {
-        "files": len(asked[0].files),
-        "commands": {step.tool: shlex.join(step.argv) for step in asked},
+        "files": count,
+        "commands": {step.tool: shlex.join(step.argv) for step in reversed(asked)},
         "arguments from": sources,
         "versions": answer.versions,
     }
@@ -129,5 +145,5 @@ def _verdict(
             **evidence,
         )
     already = f"; {known} findings in edited files were there before" if known else ""
-    said = f"{len(asked[0].files)} files, no new finding of {', '.join(step.tool for step in asked)}{already}"
+    said = f"{count} files, no new finding of {', '.join(tools)}{already}"
     return passed(gate, said, **evidence)

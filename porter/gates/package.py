@@ -9,7 +9,7 @@ from pathlib import Path
 from porter.gates.results import failed, log_tail, passed
 from porter.records.gates import GateResult
 from porter.records.plan import FilePlan
-from porter.records.reference import DeployReference, Repo
+from porter.records.reference import DeployReference, Reference, Repo
 from porter.records.validate import TextRun
 from porter.session import PortSession
 
@@ -111,17 +111,22 @@ def headers_gate(session: PortSession) -> GateResult:
 
 def _generated(session: PortSession) -> Iterator[tuple[Repo, str, str, str]]:
     year = str(session.options.year)
-    headers: dict[Repo, tuple[str, ...]] = {"tao-pytorch": session.reference.header}
+    references: dict[Repo, Reference | DeployReference] = {"tao-pytorch": session.reference}
     plans: dict[Repo, str] = {"tao-pytorch": "file-plan"}
     if session.has_deploy:
-        headers["tao-deploy"] = session.journal.made("deploy-reference", DeployReference).header
+        references["tao-deploy"] = session.journal.made("deploy-reference", DeployReference)
         plans["tao-deploy"] = "deploy-file-plan"
     for repo, step in plans.items():
-        header = "\n".join(line.replace("{year}", year) for line in headers[repo])
+        reference = references[repo]
+        header, schema = (
+            "\n".join(line.replace("{year}", year) for line in lines)
+            for lines in (reference.header, reference.schema_header)
+        )
         for file in session.journal.made(step, FilePlan).files:
-            place = session.workspace.clone_path(repo) / file.path
+            place = session.workspace.clone_path(file.repo) / file.path
             if file.action == "create" and place.is_file():
-                yield repo, file.path, place.read_text(encoding="utf-8"), header
+                own = "/config/" in file.path
+                yield file.repo, file.path, place.read_text(encoding="utf-8"), schema if own else header
 
 
 def _own_checker(session: PortSession) -> TextRun | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -49,6 +50,7 @@ class ClassificationContext(Record, frozen=True, kw_only=True):
     title: str
     source: str
     header: tuple[str, ...]
+    schema_header: tuple[str, ...]
     config_root: str
     backbone: str
     backbone_arguments: dict[str, Any]
@@ -138,7 +140,8 @@ def classification_context(
         prefix=pascal_case(name),
         title=name,
         source=_origin(inspection),
-        header=tuple(line.replace("{year}", str(year)) for line in reference.header),
+        header=dated(reference.header, year),
+        schema_header=dated(reference.schema_header, year),
         config_root=reference.config_package.rpartition(".")[0],
         backbone=match.name,
         backbone_arguments=arguments,
@@ -175,6 +178,11 @@ def schema_overrides(
         "ExportConfig.input_height": Override(value=img_size),
         "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
     }
+
+
+def dated(header: Sequence[str], year: int) -> tuple[str, ...]:
+    """Return the lines of a licence header with the year filled in."""
+    return tuple(line.replace("{year}", str(year)) for line in header)
 
 
 def _origin(inspection: Inspection) -> str:

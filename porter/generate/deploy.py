@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from porter.errors import UsageError
-from porter.generate.context import ClassificationContext, Normalisation, schema_overrides
-from porter.generate.fileplan import console_script
-from porter.generate.render import render
+from porter.generate.context import ClassificationContext, Normalisation, dated, schema_overrides
+from porter.generate.fileplan import console_script, rendered
 from porter.generate.schema import build_schema
 from porter.generate.spec import apply_settings
 from porter.records.plan import FilePlan, PlannedFile
@@ -45,7 +42,8 @@ def deploy_context(
     return msgspec.structs.replace(
         context,
         repo="tao_deploy",
-        header=tuple(line.replace("{year}", str(year)) for line in deploy.header),
+        header=dated(deploy.header, year),
+        schema_header=dated(deploy.schema_header, year),
         config_root=deploy.config_package.rpartition(".")[0],
         schema=build_schema(deploy.config, overrides),
         hooks=deploy.hooks,
@@ -70,10 +68,11 @@ def build_deploy_plan(
     Raises:
         WorkspaceError: a setup file has a shape that porter does not edit.
     """
-    with tempfile.TemporaryDirectory(prefix="porter-") as folder:
-        rendered = render(context.template_data(), "tao-deploy", Path(folder) / "stage")
     specs = SPECS.format(name=context.name)
-    files = [_with_settings(file, settings) if file.path.startswith(specs) else file for file in rendered]
+    files = [
+        _with_settings(file, settings) if file.path.startswith(specs) else file
+        for file in rendered(context, "tao-deploy")
+    ]
     files += [
         console_script("tao-deploy", path, context.name, text, console_target)
         for path, text in setups.items()

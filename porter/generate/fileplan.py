@@ -8,10 +8,11 @@ from typing import Any
 
 from porter.errors import WorkspaceError
 from porter.generate.context import ClassificationContext
-from porter.generate.render import render
+from porter.generate.render import render, render_schema
 from porter.generate.spec import apply_settings
 from porter.records.plan import FilePlan, PlannedFile
 from porter.records.reference import Repo
+from porter.reference.modules import PACKAGES
 
 SPEC = "nvidia_tao_pytorch/cv/{name}/experiment_specs/experiment_spec.yaml"
 
@@ -19,7 +20,7 @@ SPEC = "nvidia_tao_pytorch/cv/{name}/experiment_specs/experiment_spec.yaml"
 def build_file_plan(
     context: ClassificationContext, *, settings: dict[str, Any], setup: str, console_target: str
 ) -> FilePlan:
-    """Return every file that the port creates or edits in tao-pytorch.
+    """Return every file that the port creates or edits in tao-pytorch, and in tao-core where schemas lie.
 
     Args:
         context: template values.
@@ -30,12 +31,28 @@ def build_file_plan(
     Raises:
         WorkspaceError: ``setup.py`` has a shape that porter does not edit.
     """
-    with tempfile.TemporaryDirectory(prefix="porter-") as folder:
-        rendered = render(context.template_data(), "tao-pytorch", Path(folder) / "stage")
     spec = SPEC.format(name=context.name)
-    files = [_with_settings(file, settings) if file.path == spec else file for file in rendered]
+    files = [
+        _with_settings(file, settings) if file.path == spec else file
+        for file in rendered(context, "tao-pytorch")
+    ]
     files.append(console_script("tao-pytorch", "setup.py", context.name, setup, console_target))
-    return FilePlan(files=tuple(sorted(files, key=lambda file: file.path)))
+    return FilePlan(files=tuple(sorted(files, key=lambda file: (file.repo, file.path))))
+
+
+def rendered(context: ClassificationContext, repo: Repo) -> tuple[PlannedFile, ...]:
+    """Return the package of *repo* and its schema, which has the header of the schema that it follows.
+
+    In the ``core`` layout the one schema lies in tao-core, and comes with the trainer's package.
+    """
+    data = context.template_data()
+    holder = PACKAGES[context.config_root.partition(".")[0]]
+    with tempfile.TemporaryDirectory(prefix="porter-") as folder:
+        files = render(data, repo, Path(folder) / "package")
+        if repo in (holder, "tao-pytorch"):
+            schema = {**data, "header": data["schema_header"]}
+            files += render_schema(schema, holder, Path(folder) / "schema")
+    return files
 
 
 def _with_settings(file: PlannedFile, settings: dict[str, Any]) -> PlannedFile:

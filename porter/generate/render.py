@@ -9,7 +9,8 @@ from porter import resources
 from porter.records.plan import PlannedFile
 from porter.records.reference import Repo
 
-_FOLDERS: dict[Repo, str] = {"tao-pytorch": "tao_pytorch", "tao-deploy": "tao_deploy", "tao-core": "tao_core"}
+_FOLDERS: dict[Repo, str] = {"tao-pytorch": "tao_pytorch", "tao-deploy": "tao_deploy"}
+_SCHEMA = "schema"
 
 
 def render(data: dict[str, Any], repo: Repo, stage: Path) -> tuple[PlannedFile, ...]:
@@ -23,10 +24,23 @@ def render(data: dict[str, Any], repo: Repo, stage: Path) -> tuple[PlannedFile, 
     Returns:
         The files as creations, sorted by path.
     """
+    return _render(data, _FOLDERS[repo], repo, stage, below="")
+
+
+def render_schema(data: dict[str, Any], repo: Repo, stage: Path) -> tuple[PlannedFile, ...]:
+    """Render the schema package, which lies below ``config_root`` of whichever repository holds it.
+
+    Args and result are those of :func:`render`.
+    """
+    return _render(data, _SCHEMA, repo, stage, below=f"{str(data['config_root']).replace('.', '/')}/")
+
+
+def _render(
+    data: dict[str, Any], folder: str, repo: Repo, stage: Path, *, below: str
+) -> tuple[PlannedFile, ...]:
     from copier import run_copy
 
     templates = resources.tree("templates")
-    folder = _FOLDERS[repo]
     # The templates are porter's own, so copier may load porter's Jinja extension.
     run_copy(
         str(templates),
@@ -42,7 +56,7 @@ def render(data: dict[str, Any], repo: Repo, stage: Path) -> tuple[PlannedFile, 
     return tuple(
         PlannedFile(
             repo=repo,
-            path=path.relative_to(stage).as_posix(),
+            path=below + path.relative_to(stage).as_posix(),
             action="create",
             content=path.read_bytes().decode("utf-8"),
             produced_by=made_by[path.relative_to(stage).as_posix()],

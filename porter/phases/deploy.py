@@ -11,7 +11,7 @@ from porter.phases.files import apply_plan
 from porter.phases.implement import context_of
 from porter.records.gates import GateResult
 from porter.records.plan import FilePlan
-from porter.records.reference import DeployReference, Release
+from porter.records.reference import DeployReference
 from porter.session import PortSession, templates_digest
 
 _NEEDING_CLONE = (
@@ -47,7 +47,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
     )
     context = deploy_context_of(session, reference)
     plan = _file_plan(session, context, reference)
-    yield apply_plan(session, plan, "deploy-files", "tao-deploy", reference.release.commit)
+    yield apply_plan(session, plan, "deploy-files", ["tao-deploy"])
     if session.dry_run:
         return
     yield from deploy.package_gates(session, plan)
@@ -57,26 +57,17 @@ def run(session: PortSession) -> Iterator[GateResult]:
     yield engines.entrypoint_gate(session, context)
 
 
-def deploy_release(session: PortSession) -> Release:
-    """Return what the tao-deploy worktree is."""
-    from porter import clones
-    from porter.reference.release import read_release
-
-    record = clones.read_record(session.workspace, "tao-deploy")
-    clone = session.user_clone("tao-deploy")
-    return read_release("tao-deploy", clone, revision=record.commit if record else "")
-
-
 def _reference(session: PortSession) -> DeployReference:
     from porter.reference.deploy import read_deploy
 
-    release = deploy_release(session)
+    release = session.release("tao-deploy")
     clone, network = session.user_clone("tao-deploy"), session.reference.name
+    core = (session.user_clone("tao-core"), session.release("tao-core").commit) if session.has_core else None
     return session.journal.step(
         "deploy-reference",
-        {"release": release, "network": network},
+        {"release": release, "network": network, "core": core[1] if core else ""},
         DeployReference,
-        lambda: read_deploy(clone, release, network),
+        lambda: read_deploy(clone, release, network, core=core),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from porter.gates.results import failed, passed
 from porter.records.gates import GateResult
 from porter.records.plan import FilePlan
@@ -9,17 +11,14 @@ from porter.records.reference import Repo
 from porter.session import PortSession
 
 
-def apply_plan(
-    session: PortSession, plan: FilePlan, gate: str, repo: Repo = "tao-pytorch", commit: str = ""
-) -> GateResult:
-    """Bring the worktree of *repo* to what the plan says.
+def apply_plan(session: PortSession, plan: FilePlan, gate: str, repos: Sequence[Repo]) -> GateResult:
+    """Bring the worktrees of *repos* to what the plan says.
 
     Args:
         session: a dry run writes nothing.
-        plan: every file of the port in that repository.
+        plan: every file of the port in those repositories.
         gate: id of the gate that says what was done.
-        repo: whose worktree it is.
-        commit: what the port began from; the reference's commit where it is not given.
+        repos: whose worktrees they are.
 
     Raises:
         ConflictError: a person has to settle a file.
@@ -28,9 +27,9 @@ def apply_plan(
 
     applied = apply(
         plan,
-        {repo: session.workspace.clone_path(repo)},
+        {repo: session.workspace.clone_path(repo) for repo in repos},
         session.workspace.pristine,
-        bases={repo: commit or session.reference.release.commit},
+        bases={repo: session.release(repo).commit for repo in repos},
         dry_run=session.dry_run,
     )
     outcomes: dict[str, int] = {}

@@ -20,6 +20,7 @@ from porter.phases.files import apply_plan
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts
 from porter.records.plan import FilePlan
+from porter.records.reference import Repo
 from porter.records.weights import (
     BuildTargetRequest,
     Conversion,
@@ -31,6 +32,7 @@ from porter.records.weights import (
 from porter.session import PortSession, templates_digest
 
 _PACKAGE = "nvidia_tao_pytorch"
+_PACKAGES: dict[Repo, str] = {"tao-core": "nvidia_tao_core", "tao-pytorch": _PACKAGE}
 
 
 def run(session: PortSession) -> Iterator[GateResult]:
@@ -51,7 +53,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
     )
     weight_plan = weights.plan(session, built)
     yield weights.ledger_gate(session, weight_plan, built)
-    files = apply_plan(session, plan, "files")
+    files = apply_plan(session, plan, "files", _homes(session))
     yield files
     if session.dry_run:
         return
@@ -159,14 +161,23 @@ def _scratch(session: PortSession, plan: FilePlan) -> Path:
     """Lay the planned files over a throw-away copy of the package."""
     scratch = session.workspace.state / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(
-        session.worktree / _PACKAGE, scratch / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for repo in _homes(session):
+        package = _PACKAGES[repo]
+        shutil.copytree(
+            session.workspace.clone_path(repo) / package,
+            scratch / package,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
     for file in plan.files:
         path = scratch / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.content.encode("utf-8"))
     return scratch
+
+
+def _homes(session: PortSession) -> tuple[Repo, ...]:
+    """Return the repositories that the trainer and its schema lie in."""
+    return ("tao-core", "tao-pytorch") if session.has_core else ("tao-pytorch",)
 
 
 def _build(

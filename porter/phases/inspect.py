@@ -81,21 +81,22 @@ def _inspection(session: PortSession, source: Source) -> Inspection:
 
 def _references(session: PortSession, inspection: Inspection) -> tuple[Reference, ...]:
     """Read the networks for the task from the base commit: they say which names and types are possible."""
-    from porter import clones
     from porter.reference.choose import read_candidates
-    from porter.reference.release import read_release
+    from porter.reference.fit import check_fit
 
     task = inspection.task.task
-    # Once the worktree is there its own commit counts, wherever the base has moved since.
-    record = clones.read_record(session.workspace, "tao-pytorch")
-    commit = record.commit if record else clones.resolve(session.clone, session.options.base)
-    release = read_release("tao-pytorch", session.clone, revision=commit)
-    others = {repo: session.user_clone(repo) for repo in _others(session)}
+    release = session.release()
+    releases = {repo: session.release(repo) for repo in session.repos}
+    clones = {repo: session.user_clone(repo) for repo in session.repos}
+    check_fit(releases, clones)
+    others: dict[Repo, Path] = {repo: clones[repo] for repo in _others(session)}
+    commits: dict[Repo, str] = {repo: releases[repo].commit for repo in others}
+    read = {repo: [str(path), commits[repo]] for repo, path in others.items()}
     references = session.journal.step(
         "references",
-        {"release": release, "task": task, "others": {repo: str(path) for repo, path in others.items()}},
+        {"release": release, "task": task, "others": read},
         tuple[Reference, ...],
-        lambda: read_candidates(session.clone, release, task, others=others),
+        lambda: read_candidates(session.clone, release, task, others=others, commits=commits),
     )
     if not references:
         raise ModelRejectedError(
@@ -192,7 +193,6 @@ def _settle_name(session: PortSession, inspection: Inspection, reference: Refere
 def _clones_gate(session: PortSession, release: Release) -> GateResult:
     from porter import clones
     from porter.borrow import borrow
-    from porter.reference.release import read_release
 
     options = session.options
     commits = {}
@@ -201,9 +201,7 @@ def _clones_gate(session: PortSession, release: Release) -> GateResult:
         if session.dry_run:
             clone = borrow(clone, session.workspace.state / "borrowed" / repo)
         with session.ui.working(f"making the worktree of {repo}"):
-            record = clones.prepare(repo, clone, session.workspace, options.branch, options.base)
-        if repo != "tao-pytorch":
-            read_release(repo, session.workspace.clone_path(repo))
+            record = clones.prepare(repo, clone, session.workspace, options.branch, session.base(repo))
         commits[repo] = record.commit
     return passed(
         "clones",

@@ -18,7 +18,10 @@ _PREFIX = "import sys; print(sys.prefix)"
 
 def import_place(name: str) -> str:
     """Return the folder that a package would be imported from; empty where there is none."""
-    spec = util.find_spec(name)
+    try:
+        spec = util.find_spec(name)
+    except ModuleNotFoundError:  # the package that it is in is not there
+        return ""
     found = list(spec.submodule_search_locations or []) if spec is not None else []
     return str(found[0]) if found else ""
 

@@ -13,6 +13,7 @@ class PortOptions(Record, frozen=True, kw_only=True):
         name: snake_case network name; empty until it is chosen.
         clones: path by repo, for those that were given.
         embedded: use the embedded kit instead of clones.
+        base: branch, tag or commit that the port starts from; *bases* has those of single repos.
         settings: ``--set`` overrides of spec defaults, by dotted schema key.
         year: year of the licence headers, kept so that a later render gives the same text.
     """
@@ -25,6 +26,7 @@ class PortOptions(Record, frozen=True, kw_only=True):
     embedded: bool = False
     branch: str = ""
     base: str = "main"
+    bases: dict[str, str] = {}
     data: str | None = None
     settings: dict[str, str] = {}
     year: int = 0

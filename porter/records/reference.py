@@ -138,7 +138,8 @@ class Reference(Record, frozen=True, kw_only=True):
         checkpoint_filename, tao_model: conventions of its checkpoints.
         tags: names that its checkpoint adapter knows, with the prefix that each strips; a tag for
             one model type only reads ``tag:type``.
-        header: licence header lines of a neighbouring file, year left as ``{year}``.
+        header: licence header lines of a neighbouring file, year left as ``{year}``; schema_header
+            those of the reference's own schema, which may lie in another repository.
     """
 
     name: str
@@ -164,6 +165,7 @@ class Reference(Record, frozen=True, kw_only=True):
     networks: tuple[str, ...]
     backbones: tuple[BackboneEntry, ...]
     header: tuple[str, ...]
+    schema_header: tuple[str, ...] = ()
 
 
 class DeployReference(Record, frozen=True, kw_only=True):
@@ -175,7 +177,8 @@ class DeployReference(Record, frozen=True, kw_only=True):
         symbols: import path by role; hooks: the methods that generated code overrides or calls.
         setup_files: setup files of the clone, by path, with the console scripts that each declares.
         networks: names that are taken.
-        header: licence header lines of a neighbouring file, year left as ``{year}``.
+        header: licence header lines of a neighbouring file, year left as ``{year}``; schema_header
+            those of the reference's own schema.
         docs_tool, docs_page: the clone's script that rewrites a page of its documentation; empty for none.
     """
 
@@ -187,6 +190,7 @@ class DeployReference(Record, frozen=True, kw_only=True):
     setup_files: dict[str, dict[str, str]]
     networks: tuple[str, ...]
     header: tuple[str, ...]
+    schema_header: tuple[str, ...] = ()
     docs_tool: str = ""
     docs_page: str = ""
 

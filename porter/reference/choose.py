@@ -39,7 +39,12 @@ class StrategyUnavailableError(ModelRejectedError):
 
 
 def read_candidates(
-    clone: Path, release: Release, task: Task, *, others: Mapping[Repo, Path] | None = None
+    clone: Path,
+    release: Release,
+    task: Task,
+    *,
+    others: Mapping[Repo, Path] | None = None,
+    commits: Mapping[Repo, str] | None = None,
 ) -> tuple[Reference, ...]:
     """Return every network that does *task*, as the clone has it; empty where porter knows none.
 
@@ -47,7 +52,7 @@ def read_candidates(
         WorkspaceError: the clone lacks a file or symbol of one of them.
     """
     return tuple(
-        read_reference(clone, release, network.name, others=others)
+        read_reference(clone, release, network.name, others=others, commits=commits)
         for network in networks_for(task, release.layout)
     )
 

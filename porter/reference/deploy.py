@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from porter.errors import WorkspaceError
-from porter.records.reference import DeployReference, Release
+from porter.records.reference import DeployReference, Release, Repo
 from porter.reference.config import read_config
 from porter.reference.facts import methods
 from porter.reference.modules import Sources
@@ -17,13 +17,16 @@ from porter.reference.source import Snapshot
 SETUP_FILES = ("setup.py", "setup_l4t.py")
 
 
-def read_deploy(clone: Path, release: Release, name: str) -> DeployReference:
+def read_deploy(
+    clone: Path, release: Release, name: str, *, core: tuple[Path, str] | None = None
+) -> DeployReference:
     """Return what a port of the network *name* relies on, as the commit of *release* has it.
 
     Args:
         clone: the tao-deploy clone.
         release: what it is; its commit is read.
         name: a network that ``references/networks`` describes.
+        core: clone and commit of the tao-core that has the schemas, in the ``core`` layout.
 
     Raises:
         WorkspaceError: a symbol, method or parameter is not there; names file, symbol, release.
@@ -32,7 +35,10 @@ def read_deploy(clone: Path, release: Release, name: str) -> DeployReference:
     if place is None:
         raise WorkspaceError(f"porter has no data on how {name} is deployed.")
     snapshot = Snapshot(clone, release.commit)
-    sources = Sources({"tao-deploy": snapshot}, release)
+    snapshots: dict[Repo, Snapshot] = {"tao-deploy": snapshot}
+    if core is not None:
+        snapshots["tao-core"] = Snapshot(*core)
+    sources = Sources(snapshots, release)
     setups = {path: console_scripts(snapshot.text(path)) for path in SETUP_FILES if path in snapshot.paths}
     scripts = {name: target for found in setups.values() for name, target in found.items()}
     neighbour = sources.module(place.neighbour)
@@ -48,9 +54,15 @@ def read_deploy(clone: Path, release: Release, name: str) -> DeployReference:
         setup_files=setups,
         networks=network_folders(snapshot, place.package, config, scripts),
         header=header_of(neighbour),
+        schema_header=_schema_header(sources, place) or header_of(neighbour),
         docs_tool=place.docs_tool if {place.docs_tool, place.docs_page} <= snapshot.paths else "",
         docs_page=place.docs_page if {place.docs_tool, place.docs_page} <= snapshot.paths else "",
     )
+
+
+def _schema_header(sources: Sources, place: DeployPlace) -> tuple[str, ...]:
+    config = sources.module(place.config.experiment.partition(":")[0])
+    return header_of(config) if config is not None else ()
 
 
 def _hooks(sources: Sources, place: DeployPlace) -> tuple[str, ...]:

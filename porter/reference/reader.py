@@ -44,6 +44,7 @@ def read_reference(
     name: str = "classification_pyt",
     *,
     others: Mapping[Repo, Path] | None = None,
+    commits: Mapping[Repo, str] | None = None,
 ) -> Reference:
     """Return the network *name* as the commit of *release* has it.
 
@@ -51,15 +52,18 @@ def read_reference(
         clone: the tao-pytorch clone.
         release: what it is; its commit is read, so uncommitted changes make no difference.
         name: a network that ``references/networks`` describes.
-        others: further clones (tao-deploy, tao-core), read at their HEAD; files of a repository
-            that is not given are recorded as absent.
+        others: further clones (tao-deploy, tao-core); files of a repository that is not given are
+            recorded as absent.
+        commits: the commit at which each of them is read; HEAD where it is not given.
 
     Raises:
         WorkspaceError: a file or symbol that a port needs is not there; names file, symbol, release.
         UsageError: porter has no data for *name*.
     """
     network = load_network(name, release.layout)
-    snapshots: dict[Repo, Snapshot] = {repo: Snapshot(path) for repo, path in (others or {}).items()}
+    snapshots: dict[Repo, Snapshot] = {
+        repo: Snapshot(path, (commits or {}).get(repo, "HEAD")) for repo, path in (others or {}).items()
+    }
     snapshots[release.repo] = Snapshot(clone, release.commit)
     return _Reader(Sources(snapshots, release), network).read()
 
@@ -99,12 +103,24 @@ class _Reader:
             onnx_outputs=self._onnx(network.onnx.outputs),
             image_suffixes=self._suffixes(),
             console_scripts=scripts,
-            networks=network_folders(
-                self.home, package, config_root(sources.release.layout).replace(".", "/"), scripts
-            ),
+            networks=self._networks(package, scripts),
             backbones=read_registry(sources, network.backbones.package, network.backbones.registry),
             header=header_of(module),
+            schema_header=self._schema_header(module),
         )
+
+    def _networks(self, package: str, scripts: dict[str, str]) -> tuple[str, ...]:
+        """Return the names that are taken, those of schemas in tao-core among them."""
+        root = config_root(self.sources.release.layout)
+        names = set(network_folders(self.home, package, root.replace(".", "/"), scripts))
+        holder = self.sources.snapshot_of(root)
+        if holder is not None and holder is not self.home:
+            names |= set(holder.folders(root.replace(".", "/")))
+        return tuple(sorted(names))
+
+    def _schema_header(self, module: Module) -> tuple[str, ...]:
+        config = self.sources.module(self.network.config.experiment.partition(":")[0])
+        return (header_of(config) if config is not None else ()) or header_of(module)
 
     def _files(self) -> tuple[SourceFile, ...]:
         found = []

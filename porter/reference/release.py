@@ -38,6 +38,13 @@ class RepoFacts(Record, frozen=True, kw_only=True):
     required: bool = False
 
 
+class CoreWheel(Record, frozen=True, kw_only=True):
+    """The wheel of nvidia-tao-core that a release of the ``core`` layout has its schemas in."""
+
+    version: str
+    sha256: str
+
+
 class KnownRelease(Record, frozen=True, kw_only=True):
     """The facts of one release, as ``references/releases.toml`` lists them."""
 
@@ -45,6 +52,8 @@ class KnownRelease(Record, frozen=True, kw_only=True):
     version: str
     layout: Layout
     base_image: str = ""
+    environment: str = ""
+    core: CoreWheel | None = None
     pins: dict[str, dict[str, str]] = {}
 
 
@@ -116,9 +125,11 @@ def read_release(repo: Repo, path: Path, *, revision: str = "HEAD") -> Release:
     )
 
 
-def known_releases(repo: Repo) -> tuple[str, ...]:
-    """Return the versions of *repo* that porter can recognise, oldest first."""
-    return tuple(known.version for known in _known().releases if known.repo == repo)
+def known_releases(repo: Repo, layout: Layout | None = None) -> tuple[str, ...]:
+    """Return the versions of *repo* that porter can recognise, oldest first; of one layout, if given."""
+    return tuple(
+        known.version for known in _known().releases if known.repo == repo and layout in (None, known.layout)
+    )
 
 
 def newest_release(repo: Repo) -> str:
@@ -126,8 +137,21 @@ def newest_release(repo: Repo) -> str:
     return next(reversed(known_releases(repo)), "")
 
 
+def core_wheel(release: Release) -> CoreWheel | None:
+    """Return the wheel with the schemas of a release; None where porter knows none."""
+    known = _known_release(release.repo, release.version)
+    return known.core if known else None
+
+
+def _known_release(repo: Repo, version: str) -> KnownRelease | None:
+    return next(
+        (known for known in _known().releases if (known.repo, known.version) == (repo, version)), None
+    )
+
+
 def _environment(repo: Repo, version: str) -> str:
-    name = f"{repo}-{version}"
+    known = _known_release(repo, version)
+    name = (known.environment if known else "") or f"{repo}-{version}"
     return name if version and (tree("containers") / name).is_dir() else ""
 
 

@@ -185,6 +185,7 @@ def test_an_engine_without_a_fault(bench: _Bench, kind: str) -> None:
         ({"ok": False, "error": "Traceback\nValueError: no profile\n"}, "failed: ValueError: no profile"),
         ({"ok": False, "error": " \n"}, "failed: no reason given"),
         ({"status": "FAILURE", "message": "out of memory"}, "ends with FAILURE 'out of memory'"),
+        ({"status": "RUNNING", "message": "Starting."}, "ends with RUNNING 'Starting.'"),
         ({"status": ""}, "ends with nothing"),
     ],
 )

@@ -177,7 +177,7 @@ def test_without_tao_deploy_its_gates_are_blocked(session: PortSession) -> None:
         assert "unblock" in gate.summary
 
 
-@pytest.mark.parametrize(("layout", "state"), [("in-repo", "passed"), ("core", "blocked")])
+@pytest.mark.parametrize(("layout", "state"), [("in-repo", "passed"), ("core", "passed")])
 def test_tao_core_has_nothing_of_the_port(
     session: PortSession, reference: Reference, layout: str, state: str
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 from porter.gates.unit_tests import read_report
 from porter.generate.context import ClassificationContext, classification_context
 from porter.generate.deploy import deploy_context
-from porter.generate.render import render
+from porter.generate.fileplan import rendered
 from porter.records.base import Record
 from porter.records.inspection import ProcessorFacts
 from porter.records.plan import PlannedFile
@@ -158,9 +158,9 @@ def mini_context(reference: Reference, processor: ProcessorFacts) -> Classificat
     return classification_context(facts, choice, name=NAME, year=2026)
 
 
-def lay(root: Path, values: ClassificationContext, repo: Repo, stage: Path) -> tuple[PlannedFile, ...]:
+def lay(root: Path, values: ClassificationContext, repo: Repo) -> tuple[PlannedFile, ...]:
     """Render a package into a clone."""
-    files = render(values.template_data(), repo, stage)
+    files = rendered(values, repo)
     write(root, {file.path: file.content for file in files})
     return files
 
@@ -375,7 +375,7 @@ def trainer_runs(
     for kind, processor in PROCESSORS.items():
         roots[kind] = folder / kind
         shutil.copytree(kit / "nvidia_tao_pytorch", roots[kind] / "nvidia_tao_pytorch")
-        lay(roots[kind], mini_context(reference, processor), "tao-pytorch", folder / f"stage-{kind}")
+        lay(roots[kind], mini_context(reference, processor), "tao-pytorch")
     runs = [Run(tests=TRAINER_TESTS), *TRAINER_CHANGES.values(), *map(resized, ("crop", "bicubic"))]
     options = ("-m", "cv_unit", "-W", "ignore")
     imports = TRAINER_IMPORTS
@@ -403,7 +403,7 @@ def deploy_runs(
 ) -> dict[Run, UnitTests]:
     """How the tests of the deploy package end, whole and with every change."""
     folder = tmp_path_factory.mktemp("deploy-runs")
-    lay(deploy_clone, deploy_values("square"), "tao-deploy", folder / "stage")
+    lay(deploy_clone, deploy_values("square"), "tao-deploy")
     runs = [Run(tests=DEPLOY_TESTS), *DEPLOY_CHANGES.values()]
     roots = {"square": deploy_clone}
     return run_all(roots, deploy_environment, runs, folder / "out", imports=DEPLOY_IMPORTS)
@@ -463,9 +463,7 @@ def test_the_tests_are_clean_and_know_nothing_of_porter(
         values = request.getfixturevalue("deploy_values")(kind)
     else:
         values = mini_context(reference, PROCESSORS[kind])
-    files = [
-        file for file in render(values.template_data(), repo, tmp_path / "stage") if "tests" in file.path
-    ]
+    files = [file for file in rendered(values, repo) if "tests" in file.path]
     assert len(files) == {"tao-pytorch": 7, "tao-deploy": 2}[repo]
     write(tmp_path / "out", {file.path: file.content for file in files})
     for file in files:

@@ -44,7 +44,7 @@ def test_the_layout_is_where_the_configs_live(tmp_path: Path) -> None:
     release = read_release("tao-pytorch", clone)
 
     assert (release.version, release.layout) == ("6.26.3", "core")
-    assert release.environment == ""
+    assert release.environment == "tao-pytorch-7.0.1"
 
 
 def test_local_commits_that_move_a_pin_keep_the_release_of_their_base_image(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from porter.session import PortSession
 
 _TESTS: dict[Repo, str] = {"tao-pytorch": "tests/cv_unit_test", "tao-deploy": "tests"}
+"""Where the generated tests of a repository lie; the schema's are with the trainer."""
 _SUFFIXES = (".py", ".yaml")
 _AFTER_CLASSES = ("gt_label", "pred_score", "pred_label")
 
@@ -38,7 +39,8 @@ class Package(Record, frozen=True, kw_only=True):
 def read_package(worktree: Path, repo: Repo, name: str) -> Package:
     """Read what is there of a port in *worktree*: network, schema, tests; nothing is imported."""
     root = PACKAGE[repo]
-    folders = [f"{root}/cv/{name}", f"{root}/config/{name}", f"{_TESTS[repo]}/{name}"]
+    folders = [f"{root}/cv/{name}", f"{root}/config/{name}"]
+    folders += [f"{_TESTS[repo]}/{name}"] if repo in _TESTS else []
     files = {
         path.relative_to(worktree).as_posix(): path.read_text(encoding="utf-8", errors="replace")
         for folder in folders
@@ -52,18 +54,18 @@ def read_package(worktree: Path, repo: Repo, name: str) -> Package:
 def gather_facts(session: PortSession) -> ConsistencyFacts:
     """Return the facts of a port; runs one probe in each repository's environment."""
     name = session.options.name
-    packages = {
-        repo: read_package(session.workspace.clone_path(repo), repo, name) for repo in _repos(session)
-    }
+    repos = _repos(session)
+    holders: tuple[Repo, ...] = (*repos, "tao-core") if session.has_core else repos
+    packages = {repo: read_package(session.workspace.clone_path(repo), repo, name) for repo in holders}
     module = session.reference.symbols["onnx_exporter"].rpartition(".")[0].replace(".", "/")
     return ConsistencyFacts(
         name=name,
         config_root=_config_roots(session),
-        repos=tuple(packages),
+        repos=repos,
         why_no_deploy="" if session.has_deploy else session.why_no_deploy,
         files={repo: package.files for repo, package in packages.items()},
         above={repo: package.above for repo, package in packages.items()},
-        schemas={repo: _import(session, repo, package.files) for repo, package in packages.items()},
+        schemas={repo: _import(session, repo, packages[repo].files) for repo in repos},
         exporter=(session.worktree / f"{module}.py").read_text(encoding="utf-8"),
         head=_head(session),
         engine_inputs=_engine_inputs(session),
@@ -73,7 +75,7 @@ def gather_facts(session: PortSession) -> ConsistencyFacts:
 
 
 def _repos(session: PortSession) -> tuple[Repo, ...]:
-    return tuple(repo for repo in PACKAGE if repo in session.repos)
+    return tuple(repo for repo in _TESTS if repo in session.repos)
 
 
 def _config_roots(session: PortSession) -> dict[Repo, str]:
@@ -83,6 +85,7 @@ def _config_roots(session: PortSession) -> dict[Repo, str]:
     return {
         "tao-pytorch": trained,
         "tao-deploy": f"{PACKAGE['tao-deploy']}.config" if inside else trained,
+        "tao-core": f"{PACKAGE['tao-core']}.config",
     }
 
 

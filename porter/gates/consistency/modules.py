@@ -38,8 +38,7 @@ def own_modules(facts: ConsistencyFacts) -> GateResult:
     """Hold the imports of every generated file to its own repository."""
     problems: list[str] = []
     looked_at: dict[str, int] = {}
-    for repo in facts.repos:
-        files = facts.files.get(repo, {})
+    for repo, files in facts.files.items():
         root = f"{PACKAGE[repo]}/cv/{facts.name}"
         problems += [
             f"{path}: it is no Python"

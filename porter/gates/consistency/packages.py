@@ -25,8 +25,7 @@ def init_files(facts: ConsistencyFacts) -> GateResult:
     """Look for ``__init__.py`` in every folder with Python, from the repository's package down."""
     problems: list[str] = []
     counts: dict[str, int] = {}
-    for repo in facts.repos:
-        files = facts.files.get(repo, {})
+    for repo, files in facts.files.items():
         there = {*files, *facts.above.get(repo, ())}
         folders = _folders(files, PACKAGE[repo])
         counts[repo] = len(folders)

@@ -10,7 +10,11 @@ from porter.records.consistency import ConsistencyFacts, SchemaFacts, SpecFacts
 from porter.records.gates import GateResult
 from porter.records.reference import Repo
 
-PACKAGE: dict[Repo, str] = {"tao-pytorch": "nvidia_tao_pytorch", "tao-deploy": "nvidia_tao_deploy"}
+PACKAGE: dict[Repo, str] = {
+    "tao-pytorch": "nvidia_tao_pytorch",
+    "tao-deploy": "nvidia_tao_deploy",
+    "tao-core": "nvidia_tao_core",
+}
 DEPLOY_TASKS = ("gen_trt_engine", "inference", "evaluate")
 
 _SHOWN = 4

@@ -12,7 +12,7 @@ from pathlib import Path
 from porter.gates.consistency import consistency_gates
 from porter.generate.context import ClassificationContext
 from porter.generate.deploy import deploy_context
-from porter.generate.render import render
+from porter.generate.fileplan import rendered
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts, TensorInfo
 from porter.records.options import PortOptions
@@ -128,7 +128,7 @@ class Port:
     def _lay_down(self, repo: Repo, clone: Path, values: ClassificationContext) -> None:
         worktree = self.session.workspace.clone_path(repo)
         shutil.copytree(clone, worktree, ignore=shutil.ignore_patterns(".git", "__pycache__"))
-        files = render(values.template_data(), repo, self.session.workspace.state / "stage" / repo)
+        files = rendered(values, repo)
         write(worktree, {file.path: file.content for file in files})
         git(worktree, "init", "-q", "-b", "main")
         git(worktree, "add", "-A")

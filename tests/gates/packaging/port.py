@@ -102,7 +102,7 @@ class Packaged:
         plan = build_file_plan(context_of(session), settings={}, setup=setup, console_target=target)
         session.journal.enter(3)
         session.journal.step("file-plan", {}, FilePlan, lambda: plan)
-        assert apply_plan(session, plan, "files").state == "passed"
+        assert apply_plan(session, plan, "files", ["tao-pytorch"]).state == "passed"
 
     def _record(self, trained: Path) -> None:
         journal = self.session.journal

@@ -113,6 +113,18 @@ def review(given: Given) -> None:
 
 
 @app.command()
+@with_options(
+    *("source", "into", "revision", "tao_pytorch", "tao_deploy", "tao_core", "tao_dataservices"),
+    *("embedded", "base", "json"),
+)
+def fetch(given: Given) -> None:
+    """Put model, clones and environments' wheels into one folder, for `porter port --bundle`."""
+    from porter import commands
+
+    commands.fetch(given)
+
+
+@app.command()
 @with_options("source", "task", "revision", "json")
 def inspect(given: Given) -> None:
     """Show what a model is, from its config and tensor headers alone; loads no weights."""

@@ -28,7 +28,7 @@ def _option(kind: Any, default: Any, *names: str, text: str, metavar: str | None
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "source": (
         Annotated[str, typer.Argument(help="Hub id, hub URL or local folder of the model.")],
-        _REQUIRED,
+        "",
     ),
     "folder": (Annotated[Path, typer.Argument(help="Folder of the port.", metavar="WORKSPACE")], Path()),
     "gate": (Annotated[str, typer.Argument(help="Name of the gate; `porter gates` lists them.")], _REQUIRED),
@@ -47,6 +47,12 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         str | None, None, "--tao-dataservices", text="Your clone of it.", metavar="PATH"
     ),
     "embedded": _option(bool, False, "--embedded", text="Use porter's embedded kit instead of clones."),
+    "bundle": _option(
+        str, "", "--bundle", text="Use this offline bundle alone, and no network.", metavar="DIR"
+    ),
+    "into": _option(
+        str, "", "--output", text="Folder of the bundle. [./porter-bundle-<model>]", metavar="DIR"
+    ),
     "branch": _option(str, "", "--branch", text="Local branch to make. [feature/add-<name>]"),
     "base": _option(
         list[str] | None,
@@ -82,7 +88,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
 }
 
-_OTHERS = {"folder", "gate", "check", "output"}
+_OTHERS = {"folder", "gate", "check", "output", "into"}
 
 PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name not in _OTHERS)
 

@@ -128,7 +128,7 @@ def ensure(
                 draft = Path(scratch) / repo
                 progress(f"cloning {url}")
                 _clone(repo, url, draft, progress, patience)
-                _check_out(repo, url, draft, progress)
+                check_out(repo, url, draft, progress)
                 draft.rename(final)
             progress(f"{repo} is in {final}")
     return final.resolve()
@@ -174,7 +174,7 @@ def _why(code: int | None, said: Sequence[str], patience: float) -> str:
     return f"{meaning} ({last})" if meaning and last else meaning or last or f"git ended with status {code}"
 
 
-def _check_out(repo: Repo, url: str, draft: Path, progress: Callable[[str], None]) -> None:
+def check_out(repo: Repo, url: str, draft: Path, progress: Callable[[str], None]) -> None:
     """Check out the default branch; files whose content the remote itself has lost are left out."""
     if git.ask(draft, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
         raise WorkspaceError(

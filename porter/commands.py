@@ -27,14 +27,14 @@ from porter.workspace import Workspace
 def port(given: Given, *, dry_run: bool = False) -> None:
     """Make or open the workspace and walk the phases."""
     options = _options(given)
-    root = Path(given.workspace) if given.workspace else Path(f"porter-{_slug(given.source)}")
+    root = Path(given.workspace) if given.workspace else Path(f"porter-{_slug(options.source)}")
     if Workspace(root).options_file.exists():
         options = _with_answers(options, Workspace(root).load())
     if not (dry_run or given.dry_run):
         _walk(Workspace.create(root, options), given, dry_run=False)
         return
     # A dry run has a workspace and a clone of its own: its records must not pass for those of a port.
-    plan = cache.root() / "plans" / f"{_slug(given.source)}-{digest(options)[:12]}"
+    plan = cache.root() / "plans" / f"{_slug(options.source)}-{digest(options)[:12]}"
     shutil.rmtree(plan, ignore_errors=True)
     _walk(Workspace.create(plan, options), given, dry_run=True)
     shutil.rmtree(plan, ignore_errors=True)
@@ -105,6 +105,7 @@ def gate(given: Given) -> None:
             ui.event(event)
 
     with workspace.lock():
+        _shut(workspace, ui)
         session = PortSession(workspace, ui)
         session.journal.forget_steps(chosen.phase, chosen.steps)
         try:
@@ -160,6 +161,17 @@ def inspect(given: Given) -> None:
     terminal.show_inspection(facts, as_json=given.json)
 
 
+def fetch(given: Given) -> None:
+    """Make an offline bundle."""
+    from porter import fetching
+    from porter.report import terminal
+
+    options = _options(given)
+    folder = Path(given.into or f"porter-bundle-{_slug(given.source)}").expanduser()
+    made = fetching.fetch(given, options, folder)
+    terminal.show_bundle(made, folder, as_json=given.json)
+
+
 def doctor(*, as_json: bool) -> None:
     """Show the machine's checks; fail when one failed."""
     from porter import doctor as checks
@@ -199,6 +211,7 @@ def _walk(workspace: Workspace, given: Given, *, dry_run: bool) -> None:
         )
     ui = Ui(assume_yes=given.yes, quiet=given.json)
     with workspace.lock():
+        _shut(workspace, ui)
         session = PortSession(workspace, ui, dry_run=dry_run)
         if given.first:
             session.journal.forget(given.first)
@@ -234,9 +247,11 @@ def _options(given: Given) -> PortOptions:
     }
     if given.embedded and clones:
         raise UsageError("--embedded and clones exclude each other.", next_step="leave out one of them")
+    if not given.source and not given.bundle:
+        raise UsageError("No model was given.", next_step="give a hub id, a hub URL or a model folder")
     local = Path(given.source).expanduser()
-    return PortOptions(
-        source=str(local.resolve()) if local.is_dir() else given.source,
+    options = PortOptions(
+        source=str(local.resolve()) if given.source and local.is_dir() else given.source,
         name=given.name,
         task=_task(given.task),
         revision=given.revision,
@@ -247,6 +262,21 @@ def _options(given: Given) -> PortOptions:
         data=str(Path(given.data).expanduser().absolute()) if given.data else None,
         settings=_settings(given.settings or []),
     )
+    if not given.bundle:
+        return options
+    from porter.fetching import with_bundle
+
+    return with_bundle(options, Path(given.bundle).expanduser().absolute())
+
+
+def _shut(workspace: Workspace, ui: Ui) -> None:
+    """Keep a port that lives on a bundle from the network, from its first step on."""
+    folder = workspace.load().bundle
+    if folder:
+        from porter import bundle
+
+        with ui.working(f"using the bundle {folder}"):
+            bundle.use(Path(folder), ui.progress)
 
 
 def _with_answers(options: PortOptions, settled: PortOptions) -> PortOptions:

@@ -47,7 +47,7 @@ def test_the_version_is_the_packages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["port"], 2, "source"),
+        (["port"], 2, "No model was given"),
         (["port", "x", "--nonsense"], 2, "--nonsense"),
         (["port", "./nowhere", "--yes"], 2, "nowhere"),
         (["port", "org/model", "--task", "cooking"], 2, "image-classification"),

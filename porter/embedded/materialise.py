@@ -113,7 +113,7 @@ def materialise_package(package: Package, cache: Path, *, progress: Progress = _
     def fill(folder: Path) -> None:
         # The prefix makes it part of what the next run sweeps, should this one be killed.
         with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder.parent) as downloads:
-            wheel = _download(package, Path(downloads), cache, progress)
+            wheel = fetch_wheel(package, Path(downloads), cache, progress)
             _unpack(wheel, folder)
         for setup in package.setup_files:
             (folder / setup).write_text(_setup_file(package, folder), encoding="utf-8")
@@ -233,9 +233,27 @@ def _whole(folder: Path) -> bool:
     )
 
 
+def fetch_wheel(package: Package, folder: Path, cache: Path, progress: Progress) -> Path:
+    """Return that very wheel in *folder*, fetched from the package index where it is not there.
+
+    Raises:
+        WorkspaceError: pip could not get it.
+    """
+    name = package.name.replace("-", "_")
+    folder.mkdir(parents=True, exist_ok=True)
+    for wheel in folder.glob(f"{name}-{package.version}-*.whl"):
+        if hashlib.sha256(wheel.read_bytes()).hexdigest() == package.sha256:
+            return wheel
+        wheel.unlink()
+    with tempfile.TemporaryDirectory(prefix=".pip.", dir=folder) as scratch:
+        wheel = _download(package, Path(scratch), cache, progress)
+        return Path(shutil.move(wheel, folder / wheel.name))
+
+
 def _download(package: Package, folder: Path, cache: Path, progress: Progress) -> Path:
     pinned = folder / "requirement.txt"
     pinned.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+    (cache / "embedded").mkdir(parents=True, exist_ok=True)
     log = cache / "embedded" / f"{package.repo}-{package.version}.log"
     installer = Installer(log, progress)
     title = f"downloading {package.name} {package.version}"

@@ -4,6 +4,6 @@
 headers without the weights; ``download`` fetches the weights.
 """
 
-from porter.hub.source import contents, download, is_complete, pickles, resolve, tensor_table
+from porter.hub.source import contents, download, is_complete, pickles, resolve, store, tensor_table
 
-__all__ = ["contents", "download", "is_complete", "pickles", "resolve", "tensor_table"]
+__all__ = ["contents", "download", "is_complete", "pickles", "resolve", "store", "tensor_table"]

@@ -44,9 +44,8 @@ def open_remote(address: Address, cache: Path, endpoint: str) -> Source:
         HubError: the Hub or the way to it said no.
         ModelRejectedError: what the Hub holds there cannot be a model.
     """
-    store = _store(cache, address.ref)
     if address.revision and _COMMIT.fullmatch(address.revision):
-        known = _known(address.ref, address, store / address.revision)
+        known = _known(address.ref, address, store(cache, address.ref) / address.revision)
         if known:
             return known
     from huggingface_hub.constants import HF_HUB_OFFLINE
@@ -54,7 +53,7 @@ def open_remote(address: Address, cache: Path, endpoint: str) -> Source:
     if HF_HUB_OFFLINE:
         return _open_offline(address, cache, endpoint)
     info = _model_info(address, endpoint)
-    place = _store(cache, info.id) / info.sha
+    place = store(cache, info.id) / info.sha
     source, contents = _source(info.id, address, place), _contents(info)
     _fetch_describing(source, contents, endpoint)
     write_atomic(place / _LISTING, to_json(contents))
@@ -124,7 +123,8 @@ def weight_names(source: Source, contents: Contents) -> tuple[str, ...]:
     return files.weights(folder) or files.pickles(folder, names)
 
 
-def _store(cache: Path, ref: str) -> Path:
+def store(cache: Path, ref: str) -> Path:
+    """Return where porter keeps a model of the Hub: a folder with one folder for each commit."""
     return cache / "models" / ref.replace("/", "--")
 
 
@@ -319,9 +319,11 @@ def _remember(cache: Path, address: Address, endpoint: str, source: Source) -> N
 
 
 def _open_offline(address: Address, cache: Path, endpoint: str) -> Source:
+    if address.revision and (store(cache, address.ref) / address.revision / _PARTIAL_LISTING).exists():
+        return _source(address.ref, address, store(cache, address.ref) / address.revision)
     match _refs(cache).get(_ref_key(address, endpoint)):
         case [str(ref), str(sha)]:
-            known = _known(ref, address, _store(cache, ref) / sha)
+            known = _known(ref, address, store(cache, ref) / sha)
             if known:
                 return known
     return _from_client_cache(address, cache)
@@ -342,7 +344,7 @@ def _from_client_cache(address: Address, cache: Path) -> Source:
         snapshot = Path(partial)
     if not (snapshot / files.CONFIG).exists():
         raise explain.offline(address)
-    place = _store(cache, address.ref) / snapshot.name
+    place = store(cache, address.ref) / snapshot.name
     source = _source(address.ref, address, place)
     listed = tuple(
         ModelFile(path=path.relative_to(snapshot).as_posix(), size=path.stat().st_size)

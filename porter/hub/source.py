@@ -32,6 +32,11 @@ def resolve(ref: str, *, revision: str | None = None, cache: Path | None = None)
     return remote.open_remote(address, cache, addresses.endpoint())
 
 
+def store(cache: Path, ref: str, sha: str) -> Path:
+    """Return where porter keeps a commit of a model of the Hub, there or not."""
+    return remote.store(cache, ref) / sha
+
+
 def contents(source: Source) -> Contents:
     """Return what *source* holds, the files that are not on this machine included."""
     if source.kind == "hub":

@@ -14,6 +14,7 @@ class PortOptions(Record, frozen=True, kw_only=True):
         clones: path by repo, for those that were given.
         embedded: use the embedded kit instead of clones.
         base: branch, tag or commit that the port starts from; *bases* has those of single repos.
+        bundle: folder of the offline bundle that the port lives on; empty for none.
         settings: ``--set`` overrides of spec defaults, by dotted schema key.
         year: year of the licence headers, kept so that a later render gives the same text.
     """
@@ -29,4 +30,5 @@ class PortOptions(Record, frozen=True, kw_only=True):
     bases: dict[str, str] = {}
     data: str | None = None
     settings: dict[str, str] = {}
+    bundle: str = ""
     year: int = 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from porter.gates.catalogue import BY_ID, GATES
 from porter.records.base import Record, to_json
+from porter.records.bundle import Bundle
 from porter.records.gates import GateResult, GateState
 from porter.records.inspection import Inspection
 from porter.records.journal import PhaseRecord
@@ -181,6 +183,27 @@ def show_inspection(inspection: Inspection, *, as_json: bool) -> None:
         console.print(f"{name:<10} {text}", markup=False)
     for note in inspection.notes:
         console.print(f"note       {note}", markup=False, style="yellow")
+
+
+def show_bundle(bundle: Bundle, folder: Path, *, as_json: bool) -> None:
+    """Show what is in a bundle, and how it is used."""
+    if as_json:
+        emit(bundle)
+        return
+    console = _console()
+    sizes: dict[str, int] = {}
+    for file in bundle.files:
+        part = file.path.partition("/")[0]
+        sizes[part] = sizes.get(part, 0) + file.size
+    rows = {
+        "model": f"{bundle.model.ref} ({bundle.model.sha[:12]})",
+        "clones": ", ".join(f"{item.repo} at {item.commit[:12]}" for item in bundle.repos) or "none",
+        "wheels": ", ".join(f"{item.set} for Python {item.python}" for item in bundle.wheels) or "none",
+        "bytes": ", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sorted(sizes.items())),
+    }
+    for name, text in rows.items():
+        console.print(f"{name:<10} {text}", markup=False)
+    console.print(f"next       porter port --bundle {shlex.quote(str(folder))}", markup=False)
 
 
 def _processor(inspection: Inspection) -> str:

@@ -145,7 +145,7 @@ def _build(place: Place, progress: Progress) -> None:
         for number, file in enumerate(wanted.files, start=1):
             installer.run(
                 f"installing {_title(file)} ({number}/{len(wanted.files)})",
-                [python, "-m", "pip", *_pip_arguments(wanted, file)],
+                [python, "-m", "pip", *pip_arguments(wanted, file)],
             )
     except Failure as failure:
         raise SandboxError(
@@ -168,7 +168,8 @@ def _build(place: Place, progress: Progress) -> None:
     progress(f"built {folder.name} in {built.seconds:.0f} s")
 
 
-def _pip_arguments(wanted: RequirementSet, file: str) -> list[str]:
+def pip_arguments(wanted: RequirementSet, file: str) -> list[str]:
+    """Return what pip is told to install one file of a set."""
     # --compile: a run cannot write bytecode into the environment, so an import would compile it every time.
     # --no-build-isolation: what builds the source packages is pinned in step 1, not the newest of the day.
     arguments = ["install", "--no-input", "--disable-pip-version-check", "--no-user", "--compile"]

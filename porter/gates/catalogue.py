@@ -19,7 +19,7 @@ def _rehearsed(phase: int, name: str, title: str, *steps: str) -> Gate:
     return _gate(phase, name, title, *steps, stand_in=STAND_IN)
 
 
-_SCHEMA_FACTS = ("schema-facts-tao-pytorch", "schema-facts-tao-deploy")
+_SCHEMA_FACTS = ("schema-facts-tao-pytorch", "schema-facts-tao-deploy", "schema-facts-tao-core")
 
 GATES: tuple[Gate, ...] = (
     _gate(0, "prerequisites-python", "Python is 3.10 or newer"),

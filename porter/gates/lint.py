@@ -45,6 +45,8 @@ def lint_gate(session: PortSession, repo: Repo) -> GateResult:
         _lay_base(session, repo, edited, base)
         # Both repositories import what lies in them; the base of an edited file imports its neighbours.
         roots = [session.workspace.clone_path(each) for each in _homes(session, repo)]
+        if schema and not session.has_core:
+            roots.append(session.workspace.clone_path("tao-core"))
         answer = session.probe(
             "run_linters",
             LintRequest(steps=(*asked, *asked_before)),

@@ -9,7 +9,7 @@ from pathlib import Path
 from porter.gates.results import failed, log_tail, passed
 from porter.records.gates import GateResult
 from porter.records.plan import FilePlan
-from porter.records.reference import DeployReference, Reference, Repo
+from porter.records.reference import CoreReference, DeployReference, Repo
 from porter.records.validate import TextRun
 from porter.session import PortSession
 
@@ -110,23 +110,32 @@ def headers_gate(session: PortSession) -> GateResult:
 
 
 def _generated(session: PortSession) -> Iterator[tuple[Repo, str, str, str]]:
-    year = str(session.options.year)
-    references: dict[Repo, Reference | DeployReference] = {"tao-pytorch": session.reference}
-    plans: dict[Repo, str] = {"tao-pytorch": "file-plan"}
-    if session.has_deploy:
-        references["tao-deploy"] = session.journal.made("deploy-reference", DeployReference)
-        plans["tao-deploy"] = "deploy-file-plan"
-    for repo, step in plans.items():
-        reference = references[repo]
-        header, schema = (
-            "\n".join(line.replace("{year}", year) for line in lines)
-            for lines in (reference.header, reference.schema_header)
-        )
+    """Yield repository, path, text and due header of every generated file."""
+    headers = _headers(session)
+    steps = ("file-plan", "deploy-file-plan") if session.has_deploy else ("file-plan",)
+    for step in steps:
         for file in session.journal.made(step, FilePlan).files:
             place = session.workspace.clone_path(file.repo) / file.path
             if file.action == "create" and place.is_file():
-                own = "/config/" in file.path
-                yield file.repo, file.path, place.read_text(encoding="utf-8"), schema if own else header
+                header = headers[file.repo, "/config/" in file.path]
+                yield file.repo, file.path, place.read_text(encoding="utf-8"), header
+
+
+def _headers(session: PortSession) -> dict[tuple[Repo, bool], str]:
+    """Return the header by repository, and by whether a file is of the schema."""
+    reference = session.reference
+    home: Repo = "tao-core" if session.has_core else "tao-pytorch"
+    found: dict[tuple[Repo, bool], tuple[str, ...]] = {
+        ("tao-pytorch", False): reference.header,
+        (home, True): reference.schema_header,
+    }
+    if session.has_deploy:
+        deploy = session.journal.made("deploy-reference", DeployReference)
+        found |= {("tao-deploy", False): deploy.header, ("tao-deploy", True): deploy.schema_header}
+    if "tao-core" in session.repos and not session.has_core:
+        found["tao-core", True] = session.journal.made("core-reference", CoreReference).header
+    year = str(session.options.year)
+    return {key: "\n".join(line.replace("{year}", year) for line in lines) for key, lines in found.items()}
 
 
 def _own_checker(session: PortSession) -> TextRun | None:

@@ -10,10 +10,10 @@ import msgspec
 from porter.errors import UsageError
 from porter.generate.context import ClassificationContext, Normalisation, dated, schema_overrides
 from porter.generate.fileplan import console_script, rendered
-from porter.generate.schema import build_schema
+from porter.generate.schema import Override, build_schema
 from porter.generate.spec import apply_settings
 from porter.records.plan import FilePlan, PlannedFile
-from porter.records.reference import DeployReference
+from porter.records.reference import CoreReference, DeployReference, Repo
 
 SPECS = "nvidia_tao_deploy/cv/{name}/specs/"
 
@@ -27,26 +27,49 @@ def deploy_context(
         UsageError: tao-deploy has a network of that name.
     """
     if context.name in deploy.networks:
-        raise UsageError(
-            f"The port cannot be called {context.name!r}: tao-deploy has a network of that name.",
-            next_step="choose another --name",
-        )
-    overrides = schema_overrides(
-        context.backbone,
-        embed_dim=context.embed_dim,
-        topk=context.topk,
-        pixels=Normalisation(mean=context.mean, std=context.std),
-        labels=context.num_classes,
-        img_size=context.img_size,
-    )
+        raise _taken(context.name, "tao-deploy")
     return msgspec.structs.replace(
         context,
         repo="tao_deploy",
         header=dated(deploy.header, year),
         schema_header=dated(deploy.schema_header, year),
         config_root=deploy.config_package.rpartition(".")[0],
-        schema=build_schema(deploy.config, overrides),
+        schema=build_schema(deploy.config, _overrides(context)),
         hooks=deploy.hooks,
+    )
+
+
+def core_context(context: ClassificationContext, core: CoreReference, *, year: int) -> ClassificationContext:
+    """Return the template values of the schema's copy in tao-core.
+
+    Raises:
+        UsageError: tao-core has a network of that name.
+    """
+    if context.name in core.networks:
+        raise _taken(context.name, "tao-core")
+    return msgspec.structs.replace(
+        context,
+        schema_header=dated(core.header, year),
+        config_root=core.config_package.rpartition(".")[0],
+        schema=build_schema(core.config, _overrides(context)),
+    )
+
+
+def _taken(name: str, repo: Repo) -> UsageError:
+    return UsageError(
+        f"The port cannot be called {name!r}: {repo} has a network of that name.",
+        next_step="choose another --name",
+    )
+
+
+def _overrides(context: ClassificationContext) -> dict[str, Override]:
+    return schema_overrides(
+        context.backbone,
+        embed_dim=context.embed_dim,
+        topk=context.topk,
+        pixels=Normalisation(mean=context.mean, std=context.std),
+        labels=context.num_classes,
+        img_size=context.img_size,
     )
 
 

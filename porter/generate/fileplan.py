@@ -18,7 +18,12 @@ SPEC = "nvidia_tao_pytorch/cv/{name}/experiment_specs/experiment_spec.yaml"
 
 
 def build_file_plan(
-    context: ClassificationContext, *, settings: dict[str, Any], setup: str, console_target: str
+    context: ClassificationContext,
+    *,
+    settings: dict[str, Any],
+    setup: str,
+    console_target: str,
+    core: ClassificationContext | None = None,
 ) -> FilePlan:
     """Return every file that the port creates or edits in tao-pytorch, and in tao-core where schemas lie.
 
@@ -27,6 +32,7 @@ def build_file_plan(
         settings: checked spec defaults, by dotted key.
         setup: text of the clone's ``setup.py`` at its HEAD.
         console_target: ``module:function`` of the console script.
+        core: template values of the schema's copy in tao-core, where there is one.
 
     Raises:
         WorkspaceError: ``setup.py`` has a shape that porter does not edit.
@@ -37,6 +43,9 @@ def build_file_plan(
         for file in rendered(context, "tao-pytorch")
     ]
     files.append(console_script("tao-pytorch", "setup.py", context.name, setup, console_target))
+    if core is not None:
+        with tempfile.TemporaryDirectory(prefix="porter-") as folder:
+            files += _schema(core, Path(folder))
     return FilePlan(files=tuple(sorted(files, key=lambda file: (file.repo, file.path))))
 
 
@@ -45,14 +54,20 @@ def rendered(context: ClassificationContext, repo: Repo) -> tuple[PlannedFile, .
 
     In the ``core`` layout the one schema lies in tao-core, and comes with the trainer's package.
     """
-    data = context.template_data()
-    holder = PACKAGES[context.config_root.partition(".")[0]]
     with tempfile.TemporaryDirectory(prefix="porter-") as folder:
-        files = render(data, repo, Path(folder) / "package")
-        if repo in (holder, "tao-pytorch"):
-            schema = {**data, "header": data["schema_header"]}
-            files += render_schema(schema, holder, Path(folder) / "schema")
+        files = render(context.template_data(), repo, Path(folder) / "package")
+        if repo in (_holder(context), "tao-pytorch"):
+            files += _schema(context, Path(folder) / "schema")
     return files
+
+
+def _schema(context: ClassificationContext, stage: Path) -> tuple[PlannedFile, ...]:
+    data = context.template_data()
+    return render_schema({**data, "header": data["schema_header"]}, _holder(context), stage)
+
+
+def _holder(context: ClassificationContext) -> Repo:
+    return PACKAGES[context.config_root.partition(".")[0]]
 
 
 def _with_settings(file: PlannedFile, settings: dict[str, Any]) -> PlannedFile:

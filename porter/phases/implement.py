@@ -20,7 +20,7 @@ from porter.phases.files import apply_plan
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts
 from porter.records.plan import FilePlan
-from porter.records.reference import Repo
+from porter.records.reference import CoreReference, Repo
 from porter.records.weights import (
     BuildTargetRequest,
     Conversion,
@@ -53,7 +53,8 @@ def run(session: PortSession) -> Iterator[GateResult]:
     )
     weight_plan = weights.plan(session, built)
     yield weights.ledger_gate(session, weight_plan, built)
-    files = apply_plan(session, plan, "files", _homes(session))
+    written = [repo for repo in _PACKAGES if repo in session.repos]
+    files = apply_plan(session, plan, "files", written)
     yield files
     if session.dry_run:
         return
@@ -121,6 +122,23 @@ def context_of(session: PortSession) -> ClassificationContext:
     )
 
 
+def _core_context(session: PortSession, context: ClassificationContext) -> ClassificationContext | None:
+    """Return the values of the copy in a tao-core that was given, though the repositories need none."""
+    from porter.generate.deploy import core_context
+    from porter.reference.deploy import read_core
+
+    if session.has_core or "tao-core" not in session.repos:
+        return None
+    release, network = session.release("tao-core"), session.reference.name
+    core = session.journal.step(
+        "core-reference",
+        {"release": release, "network": network},
+        CoreReference,
+        lambda: read_core(session.user_clone("tao-core"), release, network),
+    )
+    return core_context(context, core, year=session.options.year)
+
+
 def _file_plan(session: PortSession, context: ClassificationContext) -> FilePlan:
     from porter import clones
     from porter.generate.spec import read_settings
@@ -129,11 +147,18 @@ def _file_plan(session: PortSession, context: ClassificationContext) -> FilePlan
     commit = session.reference.release.commit
     setup = clones.committed(session.worktree, commit, ["setup.py"])["setup.py"].data.decode("utf-8")
     target = f"{_PACKAGE}.cv.{context.name}.entrypoint.{context.name}:main"
+    core = _core_context(session, context)
     return session.journal.step(
         "file-plan",
-        {"context": context, "settings": settings, "setup": setup, "templates": templates_digest()},
+        {
+            "context": context,
+            "core": core,
+            "settings": settings,
+            "setup": setup,
+            "templates": templates_digest(),
+        },
         FilePlan,
-        lambda: build_file_plan(context, settings=settings, setup=setup, console_target=target),
+        lambda: build_file_plan(context, settings=settings, setup=setup, console_target=target, core=core),
     )
 
 
@@ -168,7 +193,7 @@ def _scratch(session: PortSession, plan: FilePlan) -> Path:
             scratch / package,
             ignore=shutil.ignore_patterns("__pycache__"),
         )
-    for file in plan.files:
+    for file in (file for file in plan.files if file.repo in _homes(session)):
         path = scratch / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.content.encode("utf-8"))

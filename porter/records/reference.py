@@ -195,6 +195,22 @@ class DeployReference(Record, frozen=True, kw_only=True):
     docs_page: str = ""
 
 
+class CoreReference(Record, frozen=True, kw_only=True):
+    """The schema that a tao-core clone has of the reference, for the port's copy of it there.
+
+    Attributes:
+        config_package: import path of the network's schema; config its dataclasses.
+        networks: names that are taken.
+        header: licence header lines of that schema, year left as ``{year}``.
+    """
+
+    release: Release
+    config_package: str
+    config: tuple[ConfigClass, ...]
+    networks: tuple[str, ...]
+    header: tuple[str, ...]
+
+
 class Candidate(Record, frozen=True, kw_only=True):
     """A reference that was considered, with its score (higher is closer) and the reasons."""
 

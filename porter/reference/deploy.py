@@ -1,11 +1,11 @@
-"""Reads from a tao-deploy clone what the generated deploy package relies on; syntax only."""
+"""Reads from clones of tao-deploy and tao-core what a port into them relies on; syntax only."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from porter.errors import WorkspaceError
-from porter.records.reference import DeployReference, Release, Repo
+from porter.records.reference import CoreReference, DeployReference, Release, Repo
 from porter.reference.config import read_config
 from porter.reference.facts import methods
 from porter.reference.modules import Sources
@@ -57,6 +57,26 @@ def read_deploy(
         schema_header=_schema_header(sources, place) or header_of(neighbour),
         docs_tool=place.docs_tool if {place.docs_tool, place.docs_page} <= snapshot.paths else "",
         docs_page=place.docs_page if {place.docs_tool, place.docs_page} <= snapshot.paths else "",
+    )
+
+
+def read_core(clone: Path, release: Release, name: str) -> CoreReference:
+    """Return the schema that tao-core has of the network *name*, as the commit of *release* has it.
+
+    Raises:
+        WorkspaceError: it has none.
+    """
+    network = load_network(name, "core")
+    snapshot = Snapshot(clone, release.commit)
+    sources = Sources({"tao-core": snapshot}, release)
+    config = read_config(sources, network.config.experiment, network.config.types)
+    module = sources.require(network.config.experiment).module
+    return CoreReference(
+        release=release,
+        config_package=network.config_package,
+        config=config,
+        networks=snapshot.folders(network.config_package.rpartition(".")[0].replace(".", "/")),
+        header=header_of(module),
     )
 
 

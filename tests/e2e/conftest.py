@@ -15,6 +15,7 @@ import pytest
 
 from porter.demo import PROCESSOR, make_model
 from porter.embedded.materialise import PACKAGES, materialise_package
+from porter.records.reference import Repo
 from porter.records.sandbox import Environment
 from tests.conftest import PIP_SETTINGS, REAL_CACHE
 from tests.e2e.clones import CONFIG, add_mini_backbone, kit_clone, private_clone
@@ -66,12 +67,23 @@ def mini_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def deploy_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of the released tao-deploy, as the package index has it."""
-    package = next(package for package in PACKAGES if package.repo == "tao-deploy")
+    return released("tao-deploy", tmp_path_factory.mktemp("deploy") / "clone")
+
+
+@pytest.fixture(scope="session")
+def core_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the released tao-core, likewise."""
+    return released("tao-core", tmp_path_factory.mktemp("core") / "clone")
+
+
+def released(repo: Repo, folder: Path) -> Path:
+    """Return a clone of a release, as the package index has it, in *folder*."""
+    package = next(package for package in PACKAGES if package.repo == repo)
     with pytest.MonkeyPatch.context() as patch:
         if PIP_SETTINGS.exists():
             patch.setenv("PIP_CONFIG_FILE", str(PIP_SETTINGS))
-        released = materialise_package(package, REAL_CACHE)
-    return private_clone(released, tmp_path_factory.mktemp("deploy") / "clone")
+        whole = materialise_package(package, REAL_CACHE)
+    return private_clone(whole, folder)
 
 
 @pytest.fixture(scope="session")
@@ -110,13 +122,14 @@ def ported(
     e2e_cache: Path,
     mini_kit: Path,
     deploy_clone: Path,
+    core_clone: Path,
     mini_model: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Done]:
     """The workspace of a finished port on the kit, and how the command ended."""
     workspace = tmp_path_factory.mktemp("ported") / "port"
-    deploy = ("--tao-deploy", str(deploy_clone))
-    return workspace, port_mini(e2e_cache, mini_model, mini_kit, workspace, *deploy)
+    others = ("--tao-deploy", str(deploy_clone), "--tao-core", str(core_clone))
+    return workspace, port_mini(e2e_cache, mini_model, mini_kit, workspace, *others)
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,21 @@ def test_the_users_clone_is_untouched(ported: tuple[Path, Done], mini_kit: Path)
     assert git(mini_kit, "branch", "--show-current") == "main"
 
 
+def test_a_given_tao_core_has_a_copy_of_the_schema(ported: tuple[Path, Done]) -> None:
+    workspace, done = ported
+    copy = "config/mini_vit/default_config.py"
+    texts = {
+        repo: (workspace / repo / f"nvidia_{repo.replace('-', '_')}" / copy).read_text()
+        for repo in ("tao-core", "tao-pytorch", "tao-deploy")
+    }
+    assert "from nvidia_tao_core.config.common import common_config" in texts["tao-core"]
+    assert "nvidia_tao_core" not in texts["tao-pytorch"] + texts["tao-deploy"]
+    assert "equal in 3 copies" in done.gates()["consistency-schemas"]["summary"]
+    # Whatever tao-core was given, the trainer runs with the one that its release is pinned to.
+    assert done.gates()["run-train"]["evidence"]["nvidia_tao_core"]["version"] == "7.0.1"
+    assert str(workspace) not in done.gates()["run-train"]["evidence"]["nvidia_tao_core"]["file"]
+
+
 def test_the_class_order_is_the_models_in_every_result(ported: tuple[Path, Done]) -> None:
     from porter.dataset import folder_names
 

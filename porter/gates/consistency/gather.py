@@ -55,7 +55,10 @@ def gather_facts(session: PortSession) -> ConsistencyFacts:
     """Return the facts of a port; runs one probe in each repository's environment."""
     name = session.options.name
     repos = _repos(session)
-    holders: tuple[Repo, ...] = (*repos, "tao-core") if session.has_core else repos
+    has_core = "tao-core" in session.repos
+    holders: tuple[Repo, ...] = (*repos, "tao-core") if has_core else repos
+    # A copy that nobody imports from is held against the others; where all import from it, it is all.
+    copies: tuple[Repo, ...] = holders if has_core and not session.has_core else repos
     packages = {repo: read_package(session.workspace.clone_path(repo), repo, name) for repo in holders}
     module = session.reference.symbols["onnx_exporter"].rpartition(".")[0].replace(".", "/")
     return ConsistencyFacts(
@@ -65,7 +68,7 @@ def gather_facts(session: PortSession) -> ConsistencyFacts:
         why_no_deploy="" if session.has_deploy else session.why_no_deploy,
         files={repo: package.files for repo, package in packages.items()},
         above={repo: package.above for repo, package in packages.items()},
-        schemas={repo: _import(session, repo, packages[repo].files) for repo in repos},
+        schemas={repo: _import(session, repo, packages[repo].files) for repo in copies},
         exporter=(session.worktree / f"{module}.py").read_text(encoding="utf-8"),
         head=_head(session),
         engine_inputs=_engine_inputs(session),
@@ -115,9 +118,10 @@ def _import(session: PortSession, repo: Repo, files: Mapping[str, str]) -> Schem
             SchemaFacts,
             read=[path.parent for path in onnx],
             packages=[worktree],
-            runtime=repo,
+            # tao-core runs in no environment of its own.
+            runtime="tao-pytorch" if repo == "tao-core" else repo,
         ),
-        repos=(repo,),
+        repos=("tao-pytorch", repo) if repo == "tao-core" else (repo,),
     )
 
 

@@ -9,8 +9,9 @@ import msgspec
 
 from porter.gates.consistency.verdict import config_path, schemas, verdict
 from porter.records.base import Record
-from porter.records.consistency import ConsistencyFacts, SchemaEntry
+from porter.records.consistency import ConsistencyFacts, SchemaEntry, SchemaFacts
 from porter.records.gates import GateResult
+from porter.records.reference import Repo
 
 _WORDS = frozenset({"metadata.description", "metadata.display_name"})
 _SHOWN = 3
@@ -36,38 +37,45 @@ class Difference(Record, frozen=True, kw_only=True):
 def same_schemas(facts: ConsistencyFacts) -> GateResult:
     """Compare every field; what only repeats a difference of the clones is named, and does not fail."""
     gate = "consistency-schemas"
-    sides = schemas(facts)
-    trained = sides["tao-pytorch"].fields
-    if "tao-deploy" not in facts.repos:
-        return verdict(gate, facts, [], f"{len(trained)} fields", fields=len(trained))
-    deployed = sides["tao-deploy"]
+    ours = schemas(facts)["tao-pytorch"]
+    own = [key for key, entry in ours.fields.items() if entry.owner.startswith(f"config.{facts.name}.")]
+    problems: list[str] = []
+    inherited: dict[str, list[str]] = {}
+    copies: list[Repo] = [repo for repo in facts.schemas if repo != "tao-pytorch"]
+    roots = {facts.config_root[repo] for repo in copies} | {facts.config_root["tao-pytorch"]}
+    for repo in copies:
+        found = _compare(facts, ours, facts.schemas[repo])
+        where = config_path(repo, facts)
+        lineages = (list(ours.lineage), list(facts.schemas[repo].lineage))
+        if lineages[0] != lineages[1]:
+            problems.append(f"{where}: ExperimentConfig: {_said('lineage', lineages)}")
+        for item in found:
+            if not item.inherited:
+                problems.append(f"{where}: {item.key}: {_said(item.what, item.values)}")
+            elif item.key not in inherited.setdefault(item.what, []):
+                inherited[item.what].append(item.key)
+    said = f"{len(ours.fields)} fields, {len(own)} of them generated"
+    if copies and len(roots) == 1:
+        said += ", in one schema that both repositories import"
+    elif copies:
+        said += f", are equal in {len(copies) + 1} copies"
+    if inherited:
+        said += f" but for what the clones have differently: {_shown(inherited)}"
+    return verdict(gate, facts, problems, said, fields=len(ours.fields), generated=own, inherited=inherited)
+
+
+def _compare(facts: ConsistencyFacts, ours: SchemaFacts, theirs: SchemaFacts) -> list[Difference]:
+    """Return what a copy has differently; a difference that the reference's own copies have is inherited."""
     upstream = {
         (item.key, item.what): item.values
-        for item in differences(sides["tao-pytorch"].upstream, deployed.upstream, generated=_NOTHING)
+        for item in differences(ours.upstream, theirs.upstream, generated=_NOTHING)
     }
-    found = [
+    return [
         item
         if item.inherited or upstream.get((item.key, item.what)) != item.values
         else msgspec.structs.replace(item, inherited=True)
-        for item in differences(trained, deployed.fields, generated=f"config.{facts.name}.")
+        for item in differences(ours.fields, theirs.fields, generated=f"config.{facts.name}.")
     ]
-    where = config_path("tao-deploy", facts)
-    lineages = [list(sides[repo].lineage) for repo in ("tao-pytorch", "tao-deploy")]
-    problems = (
-        [] if lineages[0] == lineages[1] else [f"{where}: ExperimentConfig: {_said('lineage', lineages)}"]
-    )
-    problems += [
-        f"{where}: {item.key}: {_said(item.what, item.values)}" for item in found if not item.inherited
-    ]
-    own = [key for key, entry in trained.items() if entry.owner.startswith(f"config.{facts.name}.")]
-    inherited: dict[str, list[str]] = {}
-    for item in found:
-        if item.inherited:
-            inherited.setdefault(item.what, []).append(item.key)
-    said = f"{len(trained)} fields, {len(own)} of them generated, are equal"
-    if inherited:
-        said += f" but for what the clones have differently: {_shown(inherited)}"
-    return verdict(gate, facts, problems, said, fields=len(trained), generated=own, inherited=inherited)
 
 
 def _shown(inherited: Mapping[str, Sequence[str]]) -> str:

@@ -36,6 +36,13 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         str, "", "--name", text="Network name in TAO, snake_case. [asked; else from the model's name]"
     ),
     "task": _option(str | None, None, "--task", text=f"{_TASKS}. [read from the model]", metavar="TASK"),
+    "strategy": _option(
+        str | None,
+        None,
+        "--strategy",
+        text="native or compose; refused where it does not fit. [the first that fits]",
+        metavar="STRATEGY",
+    ),
     "revision": _option(str | None, None, "--revision", text="Branch, tag or commit on the hub."),
     "workspace": _option(
         str, "", "--workspace", text="Folder of the port. [./porter-<model>]", metavar="DIR"

@@ -18,7 +18,7 @@ from porter.errors import IncompleteError, PorterError, UsageError, WorkspaceErr
 from porter.records.base import Task, digest
 from porter.records.journal import PhaseRecord
 from porter.records.options import PortOptions
-from porter.records.reference import Repo
+from porter.records.reference import Repo, Strategy
 from porter.session import PortSession
 from porter.ui import Ui
 from porter.workspace import Workspace
@@ -260,6 +260,7 @@ def _options(given: Given) -> PortOptions:
         branch=given.branch,
         **_bases(given.base or []),
         data=str(Path(given.data).expanduser().absolute()) if given.data else None,
+        strategy=_strategy(given.strategy),
         settings=_settings(given.settings or []),
     )
     if not given.bundle:
@@ -317,6 +318,19 @@ def _bases(given: list[str]) -> dict[str, Any]:
                 next_step="--base tao-deploy=release/6.26.3",
             )
     return {"base": everywhere, "bases": bases}
+
+
+def _strategy(text: str | None) -> Strategy | None:
+    from porter.reference.choose import AVAILABLE
+
+    for strategy in AVAILABLE:
+        if text == strategy:
+            return strategy
+    if text is None:
+        return None
+    raise UsageError(
+        f"--strategy {text} is not a strategy that this version has.", why=f"it has: {', '.join(AVAILABLE)}"
+    )
 
 
 def _settings(pairs: list[str]) -> dict[str, str]:

@@ -88,7 +88,7 @@ class PortSession:
                 "repos": self.repos,
             }
         if number == 2:
-            return {"dataservices": self.dataservices_commit}
+            return {"dataservices": self.dataservices_commit, "strategy": options.strategy}
         if number == 3:
             return {
                 "settings": options.settings,

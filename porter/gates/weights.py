@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,32 +28,55 @@ from porter.records.weights import (
 )
 from porter.session import PortSession
 
+if TYPE_CHECKING:
+    from porter.weights.remap import RemapRules
+
+_TOLERANCE = 1e-5
 _SWAP_FACTOR = 10
 
 
 def plan(session: PortSession, built: TargetModule, step: str = "weight-plan") -> WeightPlan:
     """Return the weight plan for the module that the staged code builds."""
     from porter.weights.plan import plan_weights
-    from porter.weights.remap import load_rules
 
     inspection, choice = session.inspection, session.choice
-    match = choice.strategy.backbone
+    match, held = choice.strategy.backbone, choice.strategy.held
     probe = session.journal.made("model-probe", ModelProbe)
     reference = choice.reference
+    rules = _rules(session)
     return session.journal.step(
         step,
-        {"source": inspection.tensors, "target": built.tensors, "match": match, "tied": probe.tied},
+        {
+            "source": inspection.tensors,
+            "target": built.tensors,
+            "match": match,
+            "held": held,
+            "rules": rules,
+            "tied": probe.tied,
+        },
         WeightPlan,
         lambda: plan_weights(
             inspection.tensors,
             built.tensors,
-            load_rules(match.remap if match else inspection.model_type),
+            rules,
             num_labels=len(inspection.labels),
             tied=probe.tied,
             key_prefix=reference.tags[reference.tao_model],
             tao_model=reference.tao_model,
+            attention=held.attention if held else "",
         ),
     )
+
+
+def _rules(session: PortSession) -> RemapRules:
+    """Return how the names correspond: data for a backbone of TAO's, one prefix for a model that is held."""
+    from porter.weights.compose import held_rules
+    from porter.weights.remap import load_rules
+
+    inspection, strategy = session.inspection, session.choice.strategy
+    if strategy.held is not None:
+        return held_rules(inspection.tensors, session.journal.made("model-probe", ModelProbe))
+    return load_rules(strategy.backbone.remap if strategy.backbone else inspection.model_type)
 
 
 def ledger_gate(session: PortSession, weight_plan: WeightPlan, built: TargetModule) -> GateResult:
@@ -100,6 +123,10 @@ def _code(session: PortSession) -> list[Path]:
     return [session.worktree, Path(session.inspection.source.folder)]
 
 
+def _tolerance(weight_plan: WeightPlan) -> float:
+    return 0.0 if weight_plan.exact else _TOLERANCE
+
+
 def _parity(
     session: PortSession, weight_plan: WeightPlan, target: TargetSpec, conversion: Conversion
 ) -> GateResult:
@@ -112,6 +139,7 @@ def _parity(
         work=str(_work(session, "parity")),
         image_size=inspection.image_size or (224, 224),
         channels=inspection.channels,
+        tolerance=_tolerance(weight_plan),
     )
     answer = session.prove(
         "parity_tao",
@@ -130,7 +158,11 @@ def _parity(
         f"{item.output} ({item.weights} weights, {item.way}): {item.relative:.1e}" for item in beyond
     ]
     different = sorted({name for item in answer.identities for name in (*item.different, *item.uncovered)})
-    blind = [item.tensor for item in answer.controls if not item.caught]
+    # Both sides of an exact plan are one class: what its output does not depend on is unread on both, and
+    # the identities hold it.
+    unseen = [item.tensor for item in answer.controls if not item.caught]
+    seen_any = len(unseen) < len(answer.controls)
+    blind = [] if weight_plan.exact and seen_any else unseen
     evidence: dict[str, Any] = {
         **_hop("Hugging Face -> TAO module", answer.parities),
         "identities": sum(item.checked for item in answer.identities),
@@ -142,19 +174,24 @@ def _parity(
         reasons += [f"parity is blind to {name}" for name in blind]
         return failed("parity-tao", f"not equal: {'; '.join(reasons[:4])}", **evidence)
     worst = max(answer.parities, key=lambda item: item.relative)
+    said = f"{len(answer.parities)} comparisons of {worst.inputs} inputs"
+    numbers = (
+        "not one bit differs"
+        if weight_plan.exact
+        else f"relative {worst.relative:.1e} (bound {worst.tolerance:.0e}), max {worst.max_abs:.1e} of "
+        f"{worst.reference_max:.2f}"
+    )
     return passed(
         "parity-tao",
-        f"relative {worst.relative:.1e} (bound {worst.tolerance:.0e}), max {worst.max_abs:.1e} of "
-        f"{worst.reference_max:.2f}, {len(answer.parities)} comparisons of {worst.inputs} inputs",
+        f"{numbers}, {said}",
         **evidence,
     )
 
 
 def _swaps(session: PortSession, weight_plan: WeightPlan, target: TargetSpec) -> GateResult:
     from porter.weights.ledger import note_inert
-    from porter.weights.remap import load_rules
 
-    inspection, match = session.inspection, session.choice.strategy.backbone
+    inspection = session.inspection
     request = SwapRequest(
         folder=inspection.source.folder,
         plan=weight_plan,
@@ -162,7 +199,7 @@ def _swaps(session: PortSession, weight_plan: WeightPlan, target: TargetSpec) ->
         work=str(_work(session, "swap")),
         image_size=inspection.image_size or (224, 224),
         channels=inspection.channels,
-        threshold=1e-5 * _SWAP_FACTOR,
+        threshold=_tolerance(weight_plan) * _SWAP_FACTOR,
     )
     answer = session.prove(
         "parity_swap",
@@ -170,8 +207,7 @@ def _swaps(session: PortSession, weight_plan: WeightPlan, target: TargetSpec) ->
         SwapAnswer,
         lambda: session.probe("swap", request, SwapAnswer, read=_code(session), write=[request.work]),
     )
-    rules = load_rules(match.remap if match else inspection.model_type)
-    noted, unexplained = note_inert(weight_plan, answer.swaps, rules)
+    noted, unexplained = note_inert(weight_plan, answer.swaps, _rules(session))
     session.journal.step("ledger-noted", {"plan": weight_plan, "swaps": answer}, WeightPlan, lambda: noted)
     caught = [swap for swap in answer.swaps if swap.caught]
     inert = [swap for swap in answer.swaps if not swap.caught]

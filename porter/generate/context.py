@@ -12,7 +12,7 @@ from porter.errors import ModelRejectedError
 from porter.generate.schema import Override, Schema, build_schema
 from porter.records.base import Record
 from porter.records.inspection import Inspection, ProcessorFacts
-from porter.records.reference import ReferenceChoice
+from porter.records.reference import HeldModel, Reference, ReferenceChoice
 
 _PIL_FILTERS = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX", 5: "HAMMING"}
 _BILINEAR = 2
@@ -65,6 +65,7 @@ class ClassificationContext(Record, frozen=True, kw_only=True):
     image_suffixes: tuple[str, ...]
     schema: Schema
     hooks: tuple[str, ...]
+    held: HeldModel | None = None
 
     def template_data(self) -> dict[str, Any]:
         """Return plain values for Jinja."""
@@ -111,26 +112,28 @@ def classification_context(
 
     Args:
         inspection: phase 1's result.
-        choice: phase 2's result; its strategy must carry a backbone match.
+        choice: phase 2's result; its strategy carries a backbone match or the model to hold.
         name: snake_case network name.
         year: year of the licence header.
     """
-    match = choice.strategy.backbone
-    if match is None or inspection.image_size is None or inspection.processor is None:
+    match, held = choice.strategy.backbone, choice.strategy.held
+    if (match is None and held is None) or inspection.image_size is None or inspection.processor is None:
         raise ModelRejectedError(
             f"{inspection.source.ref} lacks what an image classifier is generated from.",
-            why="it needs an image size, an image processor and a matching backbone",
+            why="it needs an image size, an image processor and a backbone",
             next_step=f"porter inspect {inspection.source.ref}",
         )
     img_size = inspection.image_size[0]
     labels = len(inspection.labels)
     topk = (1, 5) if labels > 5 else (1,)
-    arguments = {key: value for key, value in match.arguments.items() if key not in {"img_size", "norm_eps"}}
+    given = match.arguments if match else {}
+    arguments = {key: value for key, value in given.items() if key not in {"img_size", "norm_eps"}}
     pixels = normalisation_of(inspection.processor)
     reference = choice.reference
-    embed_dim = int(inspection.config["hidden_size"])
+    embed_dim = held.embed_dim if held else int(inspection.config["hidden_size"])
+    backbone = match.name if match else _new_backbone(name, reference)
     overrides = schema_overrides(
-        match.name, embed_dim=embed_dim, topk=topk, pixels=pixels, labels=labels, img_size=img_size
+        backbone, embed_dim=embed_dim, topk=topk, pixels=pixels, labels=labels, img_size=img_size
     )
     return ClassificationContext(
         repo="tao_pytorch",
@@ -143,9 +146,9 @@ def classification_context(
         header=dated(reference.header, year),
         schema_header=dated(reference.schema_header, year),
         config_root=reference.config_package.rpartition(".")[0],
-        backbone=match.name,
+        backbone=backbone,
         backbone_arguments=arguments,
-        norm_eps=match.arguments.get("norm_eps"),
+        norm_eps=given.get("norm_eps"),
         embed_dim=embed_dim,
         num_classes=labels,
         topk=topk,
@@ -156,7 +159,14 @@ def classification_context(
         image_suffixes=reference.image_suffixes,
         schema=build_schema(reference.config, overrides),
         hooks=reference.hooks,
+        held=held,
     )
+
+
+def _new_backbone(name: str, reference: Reference) -> str:
+    """Return a name that the backbone registry does not have: it takes each name once."""
+    taken = {entry.name for entry in reference.backbones}
+    return f"{name}_hf" if name in taken else name
 
 
 def schema_overrides(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from porter.records.reference import Repo
 
 _FOLDERS: dict[Repo, str] = {"tao-pytorch": "tao_pytorch", "tao-deploy": "tao_deploy"}
 _SCHEMA = "schema"
+_ONLY_IF = re.compile(r"{% if [^%]+ %}([^{]+){% endif %}")
+"""A file name that some values render to nothing: copier leaves such a file out."""
 
 
 def render(data: dict[str, Any], repo: Repo, stage: Path) -> tuple[PlannedFile, ...]:
@@ -69,4 +72,7 @@ def _render(
 def _template_by_file(templates: Path, tree: str, name: str) -> dict[str, str]:
     """Return the template of every file that a tree renders to; a file's own path may not tell which."""
     found = [path.relative_to(templates / tree).as_posix() for path in (templates / tree).rglob("*.jinja")]
-    return {path.removesuffix(".jinja").replace("{{ name }}", name): f"{tree}/{path}" for path in found}
+    return {
+        _ONLY_IF.sub(r"\1", path.removesuffix(".jinja")).replace("{{ name }}", name): f"{tree}/{path}"
+        for path in found
+    }

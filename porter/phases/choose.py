@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from porter.errors import ModelRejectedError, UsageError
+import msgspec
+
+from porter.errors import UsageError
 from porter.gates.results import passed
 from porter.records.gates import GateResult
-from porter.records.reference import ReferenceChoice
+from porter.records.inspection import ModelProbe
+from porter.records.reference import ReferenceChoice, StrategyChoice
 from porter.session import PortSession
 
 
@@ -16,12 +20,16 @@ def run(session: PortSession) -> Iterator[GateResult]:
     from porter.reference.choose import choose
     from porter.reference.dataservices import read_coverage
 
-    inspection, references = session.inspection, session.references
+    references, forced = session.references, session.options.strategy
+    # The head, the layers and the export of the model are what the sandbox saw of it.
+    inspection = msgspec.structs.replace(
+        session.inspection, probe=session.journal.made("model-probe", ModelProbe)
+    )
     choice = session.journal.step(
         "choice",
-        {"inspection": inspection, "references": references},
+        {"inspection": inspection, "references": references, "strategy": forced},
         ReferenceChoice,
-        lambda: choose(inspection, references, references[0].release),
+        lambda: choose(inspection, references, references[0].release, forced=forced),
     )
     reference = choice.reference
     absent = [file.path for file in reference.files if not file.present]
@@ -38,27 +46,46 @@ def run(session: PortSession) -> Iterator[GateResult]:
         converters=list(coverage.converters),
     )
     strategy = choice.strategy
-    match = strategy.backbone
-    if match is None:
-        raise ModelRejectedError("The strategy names no backbone.", why=strategy.reason)
     yield passed(
         "strategy",
-        f"{strategy.strategy}: {match.name}; {strategy.reason}",
+        f"{_named(strategy)}; {strategy.reason}",
         rejected=strategy.rejected,
-        arguments=match.arguments,
-        differences=list(match.differences),
+        **_evidence(strategy),
     )
     _confirm(session, choice)
 
 
+def _named(strategy: StrategyChoice) -> str:
+    """Return the strategy with the backbone or the class that it is about."""
+    if strategy.held is not None:
+        return f"{strategy.strategy}: {strategy.held.architecture}"
+    return f"{strategy.strategy}: {strategy.backbone.name if strategy.backbone else '-'}"
+
+
+def _evidence(strategy: StrategyChoice) -> dict[str, Any]:
+    if strategy.held is not None:
+        held = strategy.held
+        return {
+            "attention": held.attention,
+            "head": held.head,
+            "embed_dim": held.embed_dim,
+            "stages": list(held.stages),
+            "feature_maps": held.maps or "none",
+        }
+    match = strategy.backbone
+    return {"arguments": match.arguments, "differences": list(match.differences)} if match else {}
+
+
 def _confirm(session: PortSession, choice: ReferenceChoice) -> None:
     options, inspection = session.options, session.inspection
-    match = choice.strategy.backbone
+    passed_over = "".join(
+        f"\n             not {name}: {why}" for name, why in choice.strategy.rejected.items()
+    )
     session.ui.info(
         f"  name       {options.name}\n"
         f"  task       {inspection.task.task} ({inspection.task.reason})\n"
         f"  reference  {choice.reference.name}\n"
-        f"  strategy   {choice.strategy.strategy}: {match.name if match else '-'}"
+        f"  strategy   {_named(choice.strategy)}{passed_over}"
     )
 
     def agree() -> bool:

@@ -77,6 +77,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "output_shapes": {name: list(tensor.shape) for name, tensor in outputs.items()},
         "exports": attempts,
         "max_relative_error": worst,
+        "stages": stages(model, inputs[:1]),
+        "maps": maps(model, inputs[:1]),
     }
 
 
@@ -205,6 +207,7 @@ def head(model: Any, pixel_values: torch.Tensor) -> dict[str, Any] | None:
     ]
     found = sorted(makers or rows)
     answer = {"prefix": " + ".join(found), "tensors": sorted(t for name in found for t in owned[name])}
+    answer |= linear(model, pixel_values, found, logits)
     if len(makers) != 1:
         if not rows:
             reason = f"no module beside the body has {count} rows"
@@ -218,6 +221,82 @@ def head(model: Any, pixel_values: torch.Tensor) -> dict[str, Any] | None:
     if outside:
         return {**answer, "separable": False, "reason": f"it shares its weights with {outside[0]}"}
     return {**answer, "separable": True, "reason": ""}
+
+
+def linear(model: Any, pixel_values: torch.Tensor, heads: list[str], logits: torch.Tensor) -> dict[str, Any]:
+    """Return path and width of the one linear layer of *heads* whose output are the logits."""
+    import torch
+
+    made: dict[str, Any] = {}
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if name.partition(".")[0] in heads and isinstance(module, torch.nn.Linear)
+    }
+
+    def remember(name: str) -> Any:
+        return lambda _module, _inputs, output: made.__setitem__(name, output)
+
+    hooks = [layer.register_forward_hook(remember(name)) for name, layer in layers.items()]
+    try:
+        model(pixel_values=pixel_values)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    makers = [name for name, output in made.items() if torch.equal(output, logits)]
+    if len(makers) != 1:
+        return {"linear": "", "in_features": 0}
+    return {"linear": makers[0], "in_features": layers[makers[0]].in_features}
+
+
+def stages(model: Any, pixel_values: torch.Tensor) -> list[str]:
+    """Return the paths of the modules that can be frozen in turn: what runs before the layers, each layer.
+
+    The layers are the list of modules in the body that holds most of the weights.
+    """
+    import torch
+
+    body = model.base_model_prefix
+    lists = [
+        (sum(each.numel() for each in module.parameters()), name, len(module))
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and name.partition(".")[0] == body and len(module)
+    ]
+    if not lists:
+        return [body] if hasattr(model, body) else []
+    # The first of the largest is the outermost.
+    _, layers, count = max(lists, key=lambda each: each[0])
+    began: list[str] = []
+
+    def remember(name: str) -> Any:
+        return lambda _module, _inputs: began.append(name)
+
+    hooks = [module.register_forward_pre_hook(remember(name)) for name, module in model.named_modules()]
+    try:
+        model(pixel_values=pixel_values)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    first = next((place for place, name in enumerate(began) if name.startswith(f"{layers}.")), 0)
+    # A module that the list lies in is no stage of its own; neither is a part of one that is.
+    before = [name for name in dict.fromkeys(began[:first]) if name and not layers.startswith(f"{name}.")]
+    stem = [name for name in before if not any(name.startswith(f"{other}.") for other in before)]
+    held = [name for name in stem if any(True for _ in model.get_submodule(name).parameters())]
+    return [*held, *(f"{layers}.{place}" for place in range(count))]
+
+
+def maps(model: Any, pixel_values: torch.Tensor) -> str:
+    """Return the output that holds feature maps (B, C, H, W) of the model's layers; empty for none."""
+    try:
+        outputs = model(pixel_values=pixel_values, output_hidden_states=True)
+    except Exception:
+        return ""
+    for name in ("reshaped_hidden_states", "hidden_states"):
+        found = getattr(outputs, name, None) or ()
+        # Channels last would show in the last two sizes: the input is a square.
+        if found and all(each.ndim == 4 and each.shape[-1] == each.shape[-2] for each in found):
+            return name
+    return ""
 
 
 def wrap(model: Any) -> Any:

@@ -32,7 +32,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         module = build_tao(request["target"], work, checkpoint)
     output = "logits" if "logits" in reference else "features"
     observed = Observed(module, plan["target_head"])
-    use_eager_attention(module)
+    if not plan["exact"]:
+        use_eager_attention(module)
 
     def apart() -> float:
         difference = Difference()

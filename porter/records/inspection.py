@@ -108,12 +108,19 @@ class TaskChoice(Record, frozen=True, kw_only=True):
 
 
 class HeadFacts(Record, frozen=True, kw_only=True):
-    """The classification head: its tensors, and whether it stands apart from the body."""
+    """The classification head: its tensors, and whether it stands apart from the body.
+
+    Attributes:
+        linear: path of the linear layer whose output are the logits; empty where none makes them.
+        in_features: width of what that layer is given.
+    """
 
     prefix: str
     tensors: tuple[str, ...]
     separable: bool
     reason: str = ""
+    linear: str = ""
+    in_features: int = 0
 
 
 class ExportAttempt(Record, frozen=True, kw_only=True):
@@ -148,6 +155,10 @@ class ModelProbe(Record, frozen=True, kw_only=True):
         output_shapes: shape by output name for one image.
         exports: the ONNX sanity exports, in the order tried.
         max_relative_error: ONNX Runtime against torch, of the export that worked.
+        stages: paths of the modules that can be frozen one after the other, from the input to the last
+            layer.
+        maps: the output that holds feature maps (B, C, H, W) where hidden states are asked for; empty
+            where there is none.
     """
 
     transformers: str
@@ -159,6 +170,8 @@ class ModelProbe(Record, frozen=True, kw_only=True):
     output_shapes: dict[str, tuple[int, ...]] = {}
     exports: tuple[ExportAttempt, ...] = ()
     max_relative_error: float | None = None
+    stages: tuple[str, ...] = ()
+    maps: str = ""
 
 
 class Inspection(Record, frozen=True, kw_only=True):

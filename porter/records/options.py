@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from porter.records.base import Record, Task
+from porter.records.reference import Strategy
 
 
 class PortOptions(Record, frozen=True, kw_only=True):
@@ -15,6 +16,7 @@ class PortOptions(Record, frozen=True, kw_only=True):
         embedded: use the embedded kit instead of clones.
         base: branch, tag or commit that the port starts from; *bases* has those of single repos.
         bundle: folder of the offline bundle that the port lives on; empty for none.
+        strategy: the one that was asked for; None takes the first that fits.
         settings: ``--set`` overrides of spec defaults, by dotted schema key.
         year: year of the licence headers, kept so that a later render gives the same text.
     """
@@ -29,6 +31,7 @@ class PortOptions(Record, frozen=True, kw_only=True):
     base: str = "main"
     bases: dict[str, str] = {}
     data: str | None = None
+    strategy: Strategy | None = None
     settings: dict[str, str] = {}
     bundle: str = ""
     year: int = 0

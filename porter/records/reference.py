@@ -235,13 +235,43 @@ class BackboneMatch(Record, frozen=True, kw_only=True):
     differences: tuple[str, ...] = ()
 
 
+class HeldModel(Record, frozen=True, kw_only=True):
+    """The transformers model that a generated backbone holds.
+
+    Attributes:
+        config: what its config class is given; the number of classes is not among it.
+        attention: attention implementation whose export to ONNX was seen to work.
+        head: path of the linear layer that makes the logits.
+        embed_dim: width of what that layer is given; head_bias: whether it has a bias.
+        stages: paths of the modules that are frozen by number.
+        maps: the output with feature maps (B, C, H, W); empty where the model has none.
+        batch_norms: whether there are any.
+    """
+
+    architecture: str
+    config: dict[str, Any]
+    attention: str
+    head: str
+    embed_dim: int
+    head_bias: bool
+    stages: tuple[str, ...]
+    maps: str = ""
+    batch_norms: bool = False
+
+
 class StrategyChoice(Record, frozen=True, kw_only=True):
-    """The strategy, why it, and why not those before it."""
+    """The strategy, why it, and why not those before it.
+
+    Attributes:
+        backbone: the registry's entry, for ``native``.
+        held: the model that is held, for ``compose``.
+    """
 
     strategy: Strategy
     reason: str
     rejected: dict[str, str] = {}
     backbone: BackboneMatch | None = None
+    held: HeldModel | None = None
 
 
 class ReferenceChoice(Record, frozen=True, kw_only=True):

@@ -89,6 +89,8 @@ class WeightPlan(Record, frozen=True, kw_only=True):
         source_head, target_head: module names of the heads; empty where the rules know none.
         key_prefix: what the checkpoint's loader strips from every key (``model.``).
         tao_model: tag in the checkpoint that tells the loader which prefix to strip.
+        exact: both sides run the same code, so that not one bit may differ.
+        attention: attention implementation of the Hugging Face model that is compared.
     """
 
     ledger: Ledger
@@ -98,6 +100,8 @@ class WeightPlan(Record, frozen=True, kw_only=True):
     target_head: str = ""
     key_prefix: str
     tao_model: str
+    exact: bool = False
+    attention: str = "eager"
 
 
 class TargetSpec(Record, frozen=True, kw_only=True):

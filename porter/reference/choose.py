@@ -18,24 +18,13 @@ from porter.records.reference import (
     StrategyChoice,
 )
 from porter.reference.coverage import Coverage, model_facts, native_coverage
+from porter.reference.hold import holding
 from porter.reference.network import networks_for
 from porter.reference.reader import read_reference
 from porter.reference.score import score
 
-AVAILABLE: tuple[Strategy, ...] = ("native",)
+AVAILABLE: tuple[Strategy, ...] = ("native", "compose")
 """The strategies that this version of porter can generate, in order of preference."""
-
-
-class StrategyUnavailableError(ModelRejectedError):
-    """The model would need a strategy that this version does not have.
-
-    Attributes:
-        choice: the first strategy that fits, and why each before it does not.
-    """
-
-    def __init__(self, what: str, *, why: str, next_step: str, choice: StrategyChoice) -> None:
-        super().__init__(what, why=why, next_step=next_step)
-        self.choice = choice
 
 
 def read_candidates(
@@ -57,17 +46,23 @@ def read_candidates(
     )
 
 
-def choose(inspection: Inspection, references: Sequence[Reference], release: Release) -> ReferenceChoice:
+def choose(
+    inspection: Inspection,
+    references: Sequence[Reference],
+    release: Release,
+    *,
+    forced: Strategy | None = None,
+) -> ReferenceChoice:
     """Return the closest of *references* and the strategy; pure.
 
     Args:
-        inspection: phase 1's result.
+        inspection: phase 1's result, with what the sandbox saw of the model.
         references: the candidates, see :func:`read_candidates`.
         release: the clone they were read from, for the errors.
+        forced: the strategy that was asked for.
 
     Raises:
-        ModelRejectedError: porter knows no network for the task.
-        StrategyUnavailableError: no strategy that this version has can carry the architecture.
+        ModelRejectedError: porter knows no network for the task, or no strategy fits the model.
     """
     task = inspection.task.task
     fitting = [reference for reference in references if reference.task == task]
@@ -83,47 +78,76 @@ def choose(inspection: Inspection, references: Sequence[Reference], release: Rel
         key=lambda candidate: (-candidate.score, candidate.name),
     )
     best = next(reference for reference in fitting if reference.name == candidates[0].name)
-    strategy = choose_strategy(inspection, best, coverage[best.name])
-    if strategy.strategy not in AVAILABLE:
-        raise _unavailable(inspection, best, strategy)
+    strategy = choose_strategy(inspection, best, coverage[best.name], forced=forced)
     return ReferenceChoice(reference=best, candidates=tuple(candidates), strategy=strategy)
 
 
-def choose_strategy(inspection: Inspection, reference: Reference, coverage: Coverage) -> StrategyChoice:
-    """Return the first strategy that fits the model, whether or not this version has it; pure."""
-    release = f"{reference.release.repo} {reference.release.version}"
-    if coverage.match is not None:
-        return StrategyChoice(
-            strategy="native",
-            reason=f"the backbone registry of {release} has the architecture as {coverage.match.name}",
-            backbone=coverage.match,
+def choose_strategy(
+    inspection: Inspection, reference: Reference, coverage: Coverage, *, forced: Strategy | None = None
+) -> StrategyChoice:
+    """Return the first strategy that fits the model and that this version has; pure.
+
+    Args:
+        inspection: phase 1's result, with what the sandbox saw of the model.
+        reference: the network to follow.
+        coverage: whether its backbones have the architecture.
+        forced: take this one or none.
+
+    Raises:
+        ModelRejectedError: none fits, or the one that was asked for does not.
+    """
+    rejected: dict[str, str] = {}
+    for strategy in get_args(Strategy):
+        if forced is not None and strategy != forced:
+            rejected[strategy] = _passed_over(
+                inspection, strategy, coverage, f"--strategy {forced} was given"
+            )
+        elif strategy == "native" and coverage.match is not None:
+            release = f"{reference.release.repo} {reference.release.version}"
+            return StrategyChoice(
+                strategy="native",
+                reason=f"the backbone registry of {release} has the architecture as {coverage.match.name}",
+                rejected=_before(strategy, rejected),
+                backbone=coverage.match,
+            )
+        elif strategy == "compose":
+            held = holding(inspection, reference)
+            if held.model is not None:
+                return StrategyChoice(
+                    strategy="compose",
+                    reason=f"a generated backbone holds {inspection.architecture} of transformers",
+                    rejected=_before(strategy, rejected),
+                    held=held.model,
+                )
+            rejected[strategy] = "; ".join(held.reasons)
+        else:
+            rejected[strategy] = _passed_over(inspection, strategy, coverage, "")
+    if forced is not None:
+        raise ModelRejectedError(
+            f"{inspection.source.ref} cannot be ported by the strategy {forced}.",
+            why=rejected[forced],
+            next_step="leave --strategy out; porter then takes the first that fits",
         )
-    rejected = {"native": "; ".join(coverage.reasons)}
+    raise ModelRejectedError(
+        f"No strategy can carry {inspection.source.ref} into {reference.name}.",
+        why="\n      ".join(f"{strategy}: {reason}" for strategy, reason in rejected.items()),
+        next_step="choose another model for image classification",
+    )
+
+
+def _before(strategy: Strategy, rejected: Mapping[str, str]) -> dict[str, str]:
+    """Return why the strategies that are preferred to *strategy* were not taken."""
+    order = get_args(Strategy)
+    return {name: rejected[name] for name in order[: order.index(strategy)]}
+
+
+def _passed_over(inspection: Inspection, strategy: Strategy, coverage: Coverage, asked: str) -> str:
+    if strategy == "native":
+        return "; ".join(coverage.reasons) or f"it would fit, but {asked}"
     facts = model_facts(inspection.model_type)
     fits = {} if facts is None else facts.strategies
-    for strategy in get_args(Strategy)[1:]:
-        if strategy in fits:
-            return StrategyChoice(strategy=strategy, reason=fits[strategy], rejected=rejected)
-        rejected[strategy] = f"porter has no facts yet on {inspection.model_type} models for it"
-    return StrategyChoice(
-        strategy="compose",
-        reason="a class that holds the transformers model works for any architecture",
-        rejected={key: reason for key, reason in rejected.items() if key != "compose"},
-    )
-
-
-def _unavailable(
-    inspection: Inspection, reference: Reference, choice: StrategyChoice
-) -> StrategyUnavailableError:
-    reasons = [f"{strategy}: {reason}" for strategy, reason in choice.rejected.items()]
-    reasons.append(
-        f"{choice.strategy}: {choice.reason}, but that is not available yet "
-        f"(this version has {', '.join(AVAILABLE)})"
-    )
-    return StrategyUnavailableError(
-        f"{inspection.source.ref} would have to follow {reference.name} by the strategy {choice.strategy}, "
-        "which this version of porter does not have.",
-        why="\n      ".join(reasons),
-        next_step="port a model whose architecture the backbone registry has",
-        choice=choice,
-    )
+    if strategy in AVAILABLE:
+        return asked
+    if strategy in fits:
+        return f"{fits[strategy]}, but this version of porter does not have that strategy"
+    return "this version of porter does not have that strategy"

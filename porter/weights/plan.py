@@ -33,6 +33,7 @@ def plan_weights(
     tied: Sequence[Sequence[str]] = (),
     key_prefix: str = "model.",
     tao_model: str = "classification",
+    attention: str = "",
 ) -> WeightPlan:
     """Return the ledger and the operations for *source* -> *target*.
 
@@ -49,6 +50,7 @@ def plan_weights(
             twin.
         key_prefix: what TAO's checkpoint loader strips from every key.
         tao_model: tag by which it knows the prefix.
+        attention: the attention implementation that both sides run, where they run the same code.
 
     Raises:
         ValueError: *label_order* is not a permutation.
@@ -87,25 +89,31 @@ def plan_weights(
         target_head=rules.head.target_module if rules.head else "",
         key_prefix=key_prefix,
         tao_model=tao_model,
+        exact=bool(attention),
+        attention=attention or "eager",
     )
 
 
 def _instances(draft: Draft, rules: RemapRules) -> list[Instance]:
     found: list[Instance] = []
+    if rules.head:
+        for binding in _bindings(draft, [rules.head.source], [rules.head.target]):
+            source, target = fill(rules.head.source, binding), fill(rules.head.target, binding)
+            found.append(Instance("head", [source], [target], zeros=True))
+    # A rename of every name leaves alone what the rules name by itself.
+    named = {name for each in found for name in (*each.sources, *each.targets)}
+    named |= {rule.source for rule in rules.ignore}
     for rename in rules.rename:
         for binding in _bindings(draft, [rename.source], [rename.target]):
             source, target = fill(rename.source, binding), fill(rename.target, binding)
-            found.append(Instance("copy", [source], [target], reshape=rename.reshape))
+            if "{name}" not in rename.source or not {source, target} & named:
+                found.append(Instance("copy", [source], [target], reshape=rename.reshape))
     for fuse in rules.fuse:
         for binding in _bindings(draft, fuse.sources, [fuse.target]):
             found.append(_fuse_instance(fuse, binding))
     for split in rules.split:
         for binding in _bindings(draft, [split.source], split.targets):
             found.append(_split_instance(split, binding))
-    if rules.head:
-        for binding in _bindings(draft, [rules.head.source], [rules.head.target]):
-            source, target = fill(rules.head.source, binding), fill(rules.head.target, binding)
-            found.append(Instance("head", [source], [target], zeros=True))
     if rules.position:
         place = rules.position
         if draft.find(place.source) or place.target in draft.target:

@@ -21,7 +21,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_PLACEHOLDERS = {"i": r"0|[1-9]\d*", "j": r"0|[1-9]\d*", "leaf": "weight|bias"}
+_PLACEHOLDERS = {"i": r"0|[1-9]\d*", "j": r"0|[1-9]\d*", "leaf": "weight|bias", "name": ".+"}
 _FIELD = re.compile(r"\{([a-z]+)\}")
 
 Binding = tuple[tuple[str, str], ...]

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from porter.errors import ModelRejectedError
-from porter.records.inspection import Inspection
+from porter.records.inspection import ExportAttempt, HeadFacts, Inspection, ModelProbe, TensorInfo
 from porter.records.reference import Reference, Release
-from porter.reference.choose import StrategyUnavailableError, choose, read_candidates
+from porter.reference.choose import choose, read_candidates
 from porter.reference.coverage import native_coverage
 from porter.reference.release import read_release
 from tests.real_clones import real_clone
@@ -43,13 +43,38 @@ def references(tree: tuple[tuple[Reference, ...], Release]) -> tuple[Reference, 
     return tree[0]
 
 
+def probed(inspected: Inspection, **changes: object) -> Inspection:
+    """Return the inspection of a model that the sandbox built: one linear head, one export that worked."""
+    state = (TensorInfo(name="classifier.weight", shape=(10, 768), dtype="F32"),)
+    head = HeadFacts(
+        prefix="classifier",
+        tensors=("classifier.bias", "classifier.weight"),
+        separable=True,
+        linear="classifier",
+        in_features=768,
+    )
+    exports = (
+        ExportAttempt(opset=17, attention="sdpa", ok=False),
+        ExportAttempt(opset=17, attention="eager", ok=True),
+    )
+    seen = ModelProbe(
+        transformers="4.57.6", state=state, head=head, exports=exports, stages=("body.embeddings",)
+    )
+    return msgspec.structs.replace(inspected, probe=msgspec.structs.replace(seen, **changes))
+
+
 def rejected(inspected: Inspection, references: tuple[Reference, ...]) -> str:
-    with pytest.raises(StrategyUnavailableError) as refused:
-        choose(inspected, references, references[0].release)
-    assert refused.value.choice.strategy == "timm"
-    assert refused.value.choice.rejected["native"] in str(refused.value)
-    assert "timm" in refused.value.what
-    return refused.value.choice.rejected["native"]
+    """Return why native was passed over."""
+    strategy = choose(probed(inspected), references, references[0].release).strategy
+    assert strategy.strategy == "compose"
+    assert list(strategy.rejected) == ["native", "timm", "transplant"]
+    assert all(
+        "this version of porter does not have" in strategy.rejected[name] for name in ("timm", "transplant")
+    )
+    with pytest.raises(ModelRejectedError, match="by the strategy native") as refused:
+        choose(probed(inspected), references, references[0].release, forced="native")
+    assert refused.value.why == strategy.rejected["native"]
+    return strategy.rejected["native"]
 
 
 def test_base_as_transformers_saves_it(references: tuple[Reference, ...]) -> None:
@@ -170,23 +195,80 @@ def test_models_that_no_entry_computes(
 
 def test_inputs_that_the_reference_cannot_feed(references: tuple[Reference, ...]) -> None:
     wide = rejected(inspection(BASE, size=(224, 448)), references)
-    grey = rejected(inspection(BASE, channels=1), references)
     uneven = rejected(inspection(BASE, size=(230, 230)), references)
 
     assert "images of 224 x 448 (height x width)" in wide
-    assert "the model takes 1 channels, but the data pipeline of classification_pyt always gives 3" in grey
     assert "an image of 230 pixels is no whole number of patches of 16" in uneven
 
 
-def test_a_model_type_without_facts(references: tuple[Reference, ...]) -> None:
-    swin = msgspec.structs.replace(inspection(), model_type="swin")
+def test_no_strategy_feeds_another_number_of_channels(references: tuple[Reference, ...]) -> None:
+    with pytest.raises(ModelRejectedError, match="No strategy can carry") as refused:
+        choose(probed(inspection(BASE, channels=1)), references, references[0].release)
 
-    with pytest.raises(StrategyUnavailableError) as refused:
-        choose(swin, references, references[0].release)
+    said = "the model takes 1 channels, but the data pipeline of classification_pyt always gives 3"
+    assert refused.value.why.count(said) == 2
+    assert "compose: " in refused.value.why
 
-    assert refused.value.choice.strategy == "compose"
-    assert list(refused.value.choice.rejected) == ["native", "timm", "transplant"]
+
+def test_a_model_type_without_facts_is_held(references: tuple[Reference, ...]) -> None:
+    config = {
+        "depths": [2, 2],
+        "id2label": {"0": "a"},
+        "_name_or_path": "x",
+        "torch_dtype": "float16",
+        "return_dict": False,
+        "odd": None,
+    }
+    swin = msgspec.structs.replace(
+        inspection(), model_type="swin", architecture="SwinForImageClassification", config=config
+    )
+    strategy = choose(probed(swin), references, references[0].release).strategy
+
+    assert list(strategy.rejected) == ["native", "timm", "transplant"]
+    assert "no facts yet on how a swin model" in strategy.rejected["native"]
     assert native_coverage(swin, references[0]).match is None
+    held = strategy.held
+    assert held is not None
+    assert held.config == {
+        "architectures": ["SwinForImageClassification"],
+        "depths": [2, 2],
+        "model_type": "swin",
+    }
+    assert (held.attention, held.head, held.embed_dim, held.head_bias) == ("eager", "classifier", 768, True)
+    assert held.stages == ("body.embeddings",)
+    assert not held.batch_norms
+
+
+def test_compose_can_be_asked_for(references: tuple[Reference, ...]) -> None:
+    strategy = choose(probed(inspection(BASE)), references, references[0].release, forced="compose").strategy
+
+    assert strategy.strategy == "compose"
+    assert strategy.rejected["native"] == "it would fit, but --strategy compose was given"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"head": None}, "no linear layer makes the logits"),
+        ({"exports": ()}, "no export of the model to ONNX worked"),
+    ],
+)
+def test_compose_needs_a_linear_head_and_an_export(
+    references: tuple[Reference, ...], changes: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ModelRejectedError, match="by the strategy compose") as refused:
+        choose(probed(inspection(BASE), **changes), references, references[0].release, forced="compose")
+
+    assert reason in refused.value.why
+
+
+def test_a_config_that_python_cannot_spell_is_not_held(references: tuple[Reference, ...]) -> None:
+    odd = msgspec.structs.replace(inspection(SMALL), config={"eps": float("inf"), **SMALL})
+
+    with pytest.raises(ModelRejectedError) as refused:
+        choose(probed(odd), references, references[0].release)
+
+    assert "eps of config.json cannot be written as Python" in refused.value.why
 
 
 def test_a_model_type_is_no_path(references: tuple[Reference, ...]) -> None:

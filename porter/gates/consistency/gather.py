@@ -15,7 +15,7 @@ from porter.records.consistency import ClassOrder, ConsistencyFacts, SchemaFacts
 from porter.records.engines import DeployAnswer
 from porter.records.inspection import DatasetFacts
 from porter.records.reference import Repo
-from porter.records.weights import TargetModule
+from porter.records.weights import TargetModule, WeightPlan
 
 if TYPE_CHECKING:
     from porter.session import PortSession
@@ -131,12 +131,13 @@ def _is_spec(path: str, repo: Repo, name: str) -> bool:
 
 def _head(session: PortSession) -> tuple[int, ...]:
     """Return the shape of the head that phase 3 built last."""
-    for step in ("target-edited", "target"):
+    for suffix in ("-edited", ""):
         try:
-            built = session.journal.made(step, TargetModule)
+            built = session.journal.made(f"target{suffix}", TargetModule)
+            head = session.journal.made(f"weight-plan{suffix}", WeightPlan).target_head
         except LookupError:
             continue
-        return next((tensor.shape for tensor in built.tensors if tensor.name == "head.weight"), ())
+        return next((tensor.shape for tensor in built.tensors if tensor.name == f"{head}.weight"), ())
     return ()
 
 

@@ -53,7 +53,7 @@ def params_mapping(facts: ConsistencyFacts) -> GateResult:
     """Hold the mapping of both repositories to the width of the head that is built."""
     own, values = train_spec_path(facts.name), train_spec(facts).values
     backbone = values.get("model.backbone.type", "no value")
-    width: Any = facts.head[1] if len(facts.head) > 1 else "no head.weight"
+    width: Any = facts.head[1] if len(facts.head) > 1 else "no head"
     found = stated(facts, "model.head.in_channels")
     for repo, schema in schemas(facts).items():
         where = config_path(repo, facts, "model_params_mapping")

@@ -106,7 +106,7 @@ def tao_by(way: str, target: Mapping[str, Any], work: Path, checkpoint: str) -> 
 
 
 def load_hf(folder: Path, plan: Mapping[str, Any], replaced: Mapping[str, torch.Tensor]) -> torch.nn.Module:
-    """Return the Hugging Face classifier: float32, eager attention, eval mode.
+    """Return the Hugging Face classifier: float32, the plan's attention, eval mode.
 
     Args:
         folder: config and safetensors files; nothing else of it is read.
@@ -131,7 +131,7 @@ def load_hf(folder: Path, plan: Mapping[str, Any], replaced: Mapping[str, torch.
         local_files_only=True,
         use_safetensors=True,
         torch_dtype=torch.float32,
-        attn_implementation="eager",
+        attn_implementation=plan["attention"],
         output_loading_info=True,
         ignore_mismatched_sizes=bool(replaced),
     )

@@ -1,0 +1,101 @@
+"""What a backbone that holds the transformers model is built from, and whether it can be."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from porter.records.base import Record
+from porter.records.inspection import Inspection
+from porter.records.reference import HeldModel, Reference
+from porter.reference.network import load_network
+
+_UNUSED = frozenset(
+    {
+        # How a file was saved, not what the model is.
+        "auto_map",
+        "dtype",
+        "torch_dtype",
+        "transformers_version",
+        # The experiment spec and classes.txt say these.
+        "id2label",
+        "label2id",
+        "num_labels",
+        "problem_type",
+        # The generated class reads `.logits` and asks for hidden states itself.
+        "output_attentions",
+        "output_hidden_states",
+        "return_dict",
+        "torchscript",
+        "use_return_dict",
+    }
+)
+
+
+class Holding(Record, frozen=True, kw_only=True):
+    """The model to hold, or the reasons why it cannot be held."""
+
+    model: HeldModel | None = None
+    reasons: tuple[str, ...] = ()
+
+
+def holding(inspection: Inspection, reference: Reference) -> Holding:
+    """Return how a generated backbone holds the model; pure.
+
+    Args:
+        inspection: phase 1's result with what the sandbox saw.
+        reference: the network that the backbone is for.
+    """
+    probe = inspection.probe
+    if probe is None:
+        return Holding(reasons=("the model was not looked at in the sandbox yet",))
+    reasons = []
+    fed = load_network(reference.name, reference.release.layout).input
+    if inspection.channels != fed.channels:
+        reasons.append(
+            f"the model takes {inspection.channels} channels, but the data pipeline of {reference.name} "
+            f"always gives {fed.channels}"
+        )
+    head = probe.head
+    if head is None or not head.linear:
+        reasons.append("no linear layer makes the logits, so its head cannot be replaced")
+    export = next((attempt for attempt in probe.exports if attempt.ok), None)
+    if export is None:
+        reasons.append("no export of the model to ONNX worked")
+    config = {
+        key: value
+        for key, value in inspection.config.items()
+        if key not in _UNUSED and not key.startswith("_") and value is not None
+    }
+    odd = sorted(key for key, value in config.items() if not _is_literal(value))
+    if odd:
+        reasons.append(f"{', '.join(odd)} of config.json cannot be written as Python")
+    if reasons or head is None or export is None:
+        return Holding(reasons=tuple(reasons))
+    return Holding(
+        model=HeldModel(
+            architecture=inspection.architecture,
+            config={
+                **config,
+                "architectures": [inspection.architecture],
+                "model_type": inspection.model_type,
+            },
+            attention=export.attention,
+            head=head.linear,
+            embed_dim=head.in_features,
+            head_bias=f"{head.linear}.bias" in head.tensors,
+            stages=probe.stages,
+            maps=probe.maps,
+            batch_norms=any(tensor.name.endswith(".running_mean") for tensor in probe.state),
+        )
+    )
+
+
+def _is_literal(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_literal(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(_is_literal(item) for item in value)
+    return (
+        value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    )

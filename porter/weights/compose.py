@@ -1,0 +1,54 @@
+"""The remap rules of a backbone that holds the Hugging Face model: one prefix for every name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from porter.records.inspection import ModelProbe, TensorInfo
+from porter.weights.remap import Head, Ignore, Inert, RemapRules, Rename
+
+ATTRIBUTE = "hf"
+"""What the generated backbone calls the model that it holds."""
+
+_STD = 0.02
+
+
+def held_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules:
+    """Return the rules under which every tensor keeps its name behind ``hf.``.
+
+    Both sides are of one class, so no rule can exchange two tensors; where parity does not see an
+    exchange, nothing in the output depends on it.
+
+    Args:
+        source: tensor table of the checkpoint files.
+        probe: what transformers built of them; it names the head.
+
+    Raises:
+        ValueError: the probe found no linear head.
+    """
+    if probe.head is None or not probe.head.linear:
+        raise ValueError("the model has no linear head")
+    head = probe.head.linear
+    built = {tensor.name for tensor in probe.state}
+    return RemapRules(
+        source="transformers",
+        target=f"a backbone that holds the model as {ATTRIBUTE}",
+        rename=(Rename(source="{name}", target=f"{ATTRIBUTE}.{{name}}"),),
+        head=Head(
+            source=f"{head}.{{leaf}}",
+            target=f"{ATTRIBUTE}.{head}.{{leaf}}",
+            source_module=head,
+            target_module=f"{ATTRIBUTE}.{head}",
+            std=_STD,
+        ),
+        ignore=tuple(
+            Ignore(
+                source=tensor.name, reason="the class of transformers has no such tensor and leaves it out"
+            )
+            for tensor in source
+            if tensor.name not in built
+        ),
+        inert=(
+            Inert(source="{name}", reason="its name is the source's own, and the output does not show it"),
+        ),
+    )

@@ -8,12 +8,13 @@ from pathlib import Path
 from porter import git
 
 
-def borrow(user_clone: Path, folder: Path) -> Path:
+def borrow(user_clone: Path, folder: Path, *, without: str = "") -> Path:
     """Return a clone of *user_clone* in *folder* that shares its objects and its sparse patterns.
 
     Args:
         user_clone: only read.
         folder: made anew where it is not a whole clone.
+        without: a branch to leave out; empty for none.
 
     Raises:
         WorkspaceError: *user_clone* is no repository that git can clone.
@@ -26,7 +27,11 @@ def borrow(user_clone: Path, folder: Path) -> Path:
     git.run(folder.parent, "clone", "--quiet", "--shared", "--no-checkout", str(user_clone), str(folder))
     for branch in git.names(user_clone, "for-each-ref", "--format=%(refname:short)%00", "refs/heads"):
         name = branch.strip()
-        if name and git.ask(folder, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}") is None:
+        if (
+            name
+            and name != without
+            and git.ask(folder, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}") is None
+        ):
             git.run(folder, "branch", "--quiet", "--no-track", name, f"refs/remotes/origin/{name}")
     if git.ask(user_clone, "config", "--type=bool", "core.sparseCheckout") == "true":
         patterns = git.line(

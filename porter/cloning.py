@@ -92,6 +92,7 @@ def ways_out(repo: Repo) -> str:
         f"give your own clone: --{repo} PATH",
         f"clone it by hand, or copy a clone there: {by_hand(repo)}",
         f"name a mirror that has {_NAMES.get(repo, repo)}: {MIRROR}=https://HOST/PATH porter port ...",
+        "bring a bundle from a machine with a network (porter fetch): porter port --bundle FOLDER",
         "see a port without any clone: --embedded",
     ]
     return "\n      ".join(["one of these:", *ways])

@@ -14,11 +14,12 @@ from porter import cache
 from porter.atomic import write_atomic
 from porter.cli_options import Given
 from porter.engine import Event
-from porter.errors import IncompleteError, PorterError, UsageError, WorkspaceError
+from porter.errors import IncompleteError, PorterError, SettingError, UsageError, WorkspaceError
 from porter.records.base import Task, digest
 from porter.records.journal import PhaseRecord
 from porter.records.options import PortOptions
 from porter.records.reference import Repo, Strategy
+from porter.renew import changes, renew
 from porter.session import PortSession
 from porter.ui import Ui
 from porter.workspace import Workspace
@@ -28,15 +29,16 @@ def port(given: Given, *, dry_run: bool = False) -> None:
     """Make or open the workspace and walk the phases."""
     options = _options(given)
     root = Path(given.workspace) if given.workspace else Path(f"porter-{_slug(options.source)}")
-    if Workspace(root).options_file.exists():
-        options = _with_answers(options, Workspace(root).load())
+    there = Workspace(root) if Workspace(root).options_file.exists() else None
     if not (dry_run or given.dry_run):
-        _walk(Workspace.create(root, options), given, dry_run=False)
+        _walk(there or Workspace.create(root, options), given, dry_run=False, options=options)
         return
+    if there is not None:
+        options = renew(there, options)
     # A dry run has a workspace and a clone of its own: its records must not pass for those of a port.
     plan = cache.root() / "plans" / f"{_slug(options.source)}-{digest(options)[:12]}"
     shutil.rmtree(plan, ignore_errors=True)
-    _walk(Workspace.create(plan, options), given, dry_run=True)
+    _walk(Workspace.create(plan, options), given, dry_run=True, against=there)
     shutil.rmtree(plan, ignore_errors=True)
 
 
@@ -200,7 +202,14 @@ def _walk_phases(
     )
 
 
-def _walk(workspace: Workspace, given: Given, *, dry_run: bool) -> None:
+def _walk(
+    workspace: Workspace,
+    given: Given,
+    *,
+    dry_run: bool,
+    options: PortOptions | None = None,
+    against: Workspace | None = None,
+) -> None:
     from porter.phases.table import LAST
     from porter.report import terminal
 
@@ -211,12 +220,21 @@ def _walk(workspace: Workspace, given: Given, *, dry_run: bool) -> None:
         )
     ui = Ui(assume_yes=given.yes, quiet=given.json)
     with workspace.lock():
+        before = workspace.load()
+        if options is not None:
+            workspace.save(renew(workspace, options))
+            for change in changes(before, workspace.load()):
+                ui.info(f"changed  {change}")
         _shut(workspace, ui)
-        session = PortSession(workspace, ui, dry_run=dry_run)
+        session = PortSession(workspace, ui, dry_run=dry_run, against=against)
         if given.first:
             session.journal.forget(given.first)
         try:
             records = _walk_phases(session, min(given.last, LAST), ui.event)
+        except SettingError as error:
+            if options is not None:
+                _drop_setting(workspace, before, error.key)
+            raise
         except UsageError:
             raise
         except PorterError:
@@ -280,16 +298,15 @@ def _shut(workspace: Workspace, ui: Ui) -> None:
             bundle.use(Path(folder), ui.progress)
 
 
-def _with_answers(options: PortOptions, settled: PortOptions) -> PortOptions:
-    """Return the options with answers of an earlier run where this one leaves them open."""
+def _drop_setting(workspace: Workspace, before: PortOptions, key: str) -> None:
+    """Keep a setting that was refused out of the options: it would be refused again each time."""
     import msgspec
 
-    kept = {
-        name: getattr(settled, name)
-        for name in ("name", "task", "branch", "year")
-        if not getattr(options, name)
-    }
-    return msgspec.structs.replace(options, **kept)
+    options = workspace.load()
+    settings = {name: value for name, value in options.settings.items() if name != key}
+    if key in before.settings and before.settings[key] != options.settings.get(key):
+        settings[key] = before.settings[key]
+    workspace.save(msgspec.structs.replace(options, settings=settings))
 
 
 def _task(text: str | None) -> Task | None:

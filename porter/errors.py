@@ -49,6 +49,18 @@ class UsageError(PorterError):
     exit_code = 2
 
 
+class SettingError(UsageError):
+    """A ``--set`` that names no field, or a value that the field does not take.
+
+    Attributes:
+        key: as it was given.
+    """
+
+    def __init__(self, key: str, what: str, *, why: str = "", next_step: str = "") -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.key = key
+
+
 class ModelRejectedError(PorterError):
     """The model is outside what porter can port, or cannot be read."""
 

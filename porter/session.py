@@ -41,12 +41,16 @@ class PortSession:
         workspace: the port's folder.
         ui: where it speaks and asks.
         dry_run: compute everything, write nothing into the clones.
+        against: the port that a dry run is compared with, where there is one.
     """
 
-    def __init__(self, workspace: Workspace, ui: Ui, *, dry_run: bool = False) -> None:
+    def __init__(
+        self, workspace: Workspace, ui: Ui, *, dry_run: bool = False, against: Workspace | None = None
+    ) -> None:
         self.workspace = workspace
         self.ui = ui
         self.dry_run = dry_run
+        self.against = against
         self.journal = Journal(workspace, say=ui.info)
         self._sandboxes: dict[Runtime, Sandbox] = {}
         self._releases: dict[tuple[Repo, str], Release] = {}

@@ -85,6 +85,9 @@ class Ui:
                 style=STYLES[gate.state],
                 markup=False,
             )
+            for path, what in gate.evidence.get("changed", {}).items():
+                outcome, _, detail = what.partition(": ")
+                self.console.print(f"      {outcome:<9} {path}{detail and f'  ({detail})'}", markup=False)
         elif event.kind == "started":
             again = f" (again: {event.text})" if event.text else ""
             self.info(f"phase {event.phase}  {event.title}{again}")

@@ -138,7 +138,7 @@ def test_a_mirror_that_falls_silent_is_given_up(server: GitServer) -> None:
 def _names_the_ways_out(error: WorkspaceError, meaning: str) -> None:
     assert error.exit_code == 4
     assert meaning in error.why
-    for way in ("--tao-pytorch PATH", "git clone ", "PORTER_TAO_MIRROR=", "--embedded"):
+    for way in ("--tao-pytorch PATH", "git clone ", "PORTER_TAO_MIRROR=", "--bundle", "--embedded"):
         assert way in error.next_step
     assert str(cloning.place("tao-pytorch")) in error.next_step
 
@@ -208,6 +208,7 @@ def test_submodules_and_hooks_of_a_template_stay_out(
     found = cloning.ensure("tao-pytorch")
     assert not any((found / "tao-core").iterdir())
     assert not (tmp_path / "ran").exists()
+    assert not (found / ".git" / "hooks" / "post-checkout").exists()
 
 
 def test_a_run_that_is_killed_leaves_no_clone_and_the_next_one_begins_again(server: GitServer) -> None:
@@ -281,7 +282,7 @@ def test_a_port_asks_before_it_clones(server: GitServer, tmp_path: Path) -> None
 def test_a_port_that_can_get_no_clone_says_what_to_do(tmp_path: Path) -> None:
     done = _port(tmp_path, "--yes", PORTER_TAO_MIRROR="http://127.0.0.1:9")
     assert done.code == 4
-    for way in ("--tao-pytorch PATH", "git clone ", "PORTER_TAO_MIRROR=", "--embedded"):
+    for way in ("--tao-pytorch PATH", "git clone ", "PORTER_TAO_MIRROR=", "--bundle", "--embedded"):
         assert way in done.err
     assert not (tmp_path / "porter-model" / "tao-pytorch").exists()
 

@@ -223,10 +223,12 @@ class _Gate:
         write_atomic(self.conflict_list, to_json([*self.other_unsettled, *records]))
         count = f"{len(conflicts)} file{'s' * (len(conflicts) > 1)}"
         files = "\n      ".join(str(self.conflicts / change.repo / change.path) for change in conflicts)
+        deleted = any(change.working is None for change in conflicts)
+        hint = " (remove one to leave its file deleted)" if deleted else ""
         return ConflictError(
             f"{count} of the port cannot be merged with what you wrote; nothing was changed",
             why="; ".join(f"{change.repo}/{change.path}: {change.decision.detail}" for change in conflicts),
-            next_step=f"edit these until no conflict markers are left, then {again}:\n      {files}",
+            next_step=f"edit these until no conflict markers are left{hint}, then {again}:\n      {files}",
         )
 
     def carry_out(self, plan: FilePlan, changes: Sequence[Change]) -> None:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from porter.errors import UsageError
+from porter.errors import SettingError
 from porter.generate.schema import Schema, inherited_fields
 from porter.records.reference import ConfigField, Reference
 
@@ -37,21 +37,23 @@ def read_settings(settings: Mapping[str, str], reference: Reference, schema: Sch
         schema: the generated classes.
 
     Raises:
-        UsageError: unknown key, a value of another type, or a field that the model decides.
+        SettingError: unknown key, a value of another type, or a field that the model decides.
     """
     import yaml
 
     values: dict[str, Any] = {}
     for key, text in settings.items():
         if key in _DECIDED:
-            raise UsageError(
-                f"--set {key} cannot be chosen: {_DECIDED[key]}.", next_step=f"leave out --set {key}"
+            raise SettingError(
+                key, f"--set {key} cannot be chosen: {_DECIDED[key]}.", next_step=f"leave out --set {key}"
             )
         field = find_field(key, reference, schema)
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise UsageError(f"--set {key}: {text!r} is not YAML.", why=str(error).splitlines()[0]) from error
+            raise SettingError(
+                key, f"--set {key}: {text!r} is not YAML.", why=str(error).splitlines()[0]
+            ) from error
         if field.helper == "FLOAT_FIELD" and isinstance(value, str):
             value = _number(value)
         fits = isinstance(value, _TYPES.get(field.helper, (object,)))
@@ -60,12 +62,13 @@ def read_settings(settings: Mapping[str, str], reference: Reference, schema: Sch
         if value is None and field.type.startswith("Optional"):
             fits = True
         if not fits:
-            raise UsageError(
+            raise SettingError(
+                key,
                 f"--set {key}: {text!r} is not of the field's type {field.type}.",
                 next_step=f"porter port ... --set {key}={field.value}",
             )
         if field.options and field.helper == "STR_FIELD" and value not in field.options:
-            raise UsageError(f"--set {key}: {value!r} is not one of {', '.join(field.options)}.")
+            raise SettingError(key, f"--set {key}: {value!r} is not one of {', '.join(field.options)}.")
         values[key] = value
     return values
 
@@ -74,7 +77,7 @@ def find_field(key: str, reference: Reference, schema: Schema) -> ConfigField:
     """Return the field that a dotted key names.
 
     Raises:
-        UsageError: no such field; the fields that are there are named.
+        SettingError: no such field; the fields that are there are named.
     """
     owner = "ExperimentConfig"
     *sections, last = key.split(".")
@@ -83,11 +86,15 @@ def find_field(key: str, reference: Reference, schema: Schema) -> ConfigField:
         if section not in fields:
             near = ", ".join(sorted(fields)) or "none: it is a plain value"
             where = ".".join([*sections, last][:position]) or "the spec"
-            raise UsageError(f"--set {key}: {where} has no field {section!r}.", why=f"its fields: {near}")
+            raise SettingError(
+                key, f"--set {key}: {where} has no field {section!r}.", why=f"its fields: {near}"
+            )
         field = fields[section]
         owner = field.type if field.helper == "DATACLASS_FIELD" else ""
     if field.helper == "DATACLASS_FIELD":
-        raise UsageError(f"--set {key} names a section, not a field.", why="its fields can be set one by one")
+        raise SettingError(
+            key, f"--set {key} names a section, not a field.", why="its fields can be set one by one"
+        )
     return field
 
 

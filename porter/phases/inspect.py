@@ -199,7 +199,10 @@ def _clones_gate(session: PortSession, release: Release) -> GateResult:
     for repo in ("tao-pytorch", *_others(session)):
         clone = session.user_clone(repo)
         if session.dry_run:
-            clone = borrow(clone, session.workspace.state / "borrowed" / repo)
+            # The branch of the port itself is no branch of somebody else.
+            there = session.against
+            own = options.branch if there and clones.read_record(there, repo) else ""
+            clone = borrow(clone, session.workspace.state / "borrowed" / repo, without=own)
         with session.ui.working(f"making the worktree of {repo}"):
             record = clones.prepare(repo, clone, session.workspace, options.branch, session.base(repo))
         commits[repo] = record.commit

@@ -16,7 +16,7 @@ def missing(session: PortSession) -> tuple[Repo, ...]:
     from porter import clones
 
     options = session.options
-    if options.embedded:
+    if options.embedded or options.bundle:
         return ()
     return tuple(repo for repo in _WANTED if repo not in options.clones and not clones.is_at_hand(repo))
 

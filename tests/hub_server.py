@@ -6,7 +6,6 @@ must never see a token. Every request is kept for assertions, with the bytes tha
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
@@ -38,7 +37,7 @@ class Repo:
 
 @dataclass
 class Request:
-    """One request that the server got, and the size of its answer's body."""
+    """One request that the server got, the size of its answer's body, and whether the client left early."""
 
     host: str
     method: str
@@ -47,6 +46,7 @@ class Request:
     range: str
     status: int = 0
     sent: int = 0
+    broken_off: bool = False
 
 
 @dataclass
@@ -57,9 +57,11 @@ class Fault:
         status: answer with this status instead; 0 leaves it.
         body: with *status*: the answer's body.
         cut: send this share of the body, then close the connection.
+        short: send half of the body and call it whole.
         alter: replace every byte by its complement.
         seconds: wait before answering.
         stall: after half of the body wait this many seconds, then send the rest.
+        whole: send the whole file whatever range is asked for.
         redirect: answer with a redirect to this address instead.
         times: how often it happens.
     """
@@ -68,9 +70,11 @@ class Fault:
     status: int = 0
     body: bytes = b""
     cut: float | None = None
+    short: bool = False
     alter: bool = False
     seconds: float = 0.0
     stall: float = 0.0
+    whole: bool = False
     redirect: str = ""
     times: int = 1_000_000
 
@@ -284,7 +288,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, data: bytes, headers: dict[str, str]) -> None:
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.seen.range)
-        if not match:
+        if not match or (self.broken and self.broken.whole):
             self._send(200, data, {**headers, "Accept-Ranges": "bytes"})
             return
         first = int(match[1])
@@ -302,6 +306,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         if self.broken and self.broken.alter:
             body = bytes(255 - byte for byte in body)
+        if self.broken and self.broken.short:
+            body = body[: len(body) // 2]
         self.seen.status = status
         self.send_response(status)
         for name, value in (headers or {}).items():
@@ -315,7 +321,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         self.seen.sent = len(body)
         # The other end may have given up by now.
-        with contextlib.suppress(ConnectionError):
+        try:
             if self.broken and self.broken.stall:
                 half = len(body) // 2
                 self.wfile.write(body[:half])
@@ -323,6 +329,8 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(self.broken.stall)
                 body = body[half:]
             self.wfile.write(body)
+        except ConnectionError:
+            self.seen.broken_off = True
 
 
 def _sha1(data: bytes) -> str:

@@ -23,7 +23,15 @@ from porter.hub.address import Address, public_name
 from porter.hub.transfer import Progress
 from porter.records.base import from_json, to_json
 from porter.records.inspection import Contents, ModelFile, Source, TensorInfo
-from porter.safetensors import INDEX_FILE, SINGLE_FILE, Entry, join, parse_index, tensors
+from porter.safetensors import (
+    INDEX_FILE,
+    SINGLE_FILE,
+    header_length,
+    join,
+    parse_header,
+    parse_index,
+    tensors,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -33,6 +41,8 @@ _PARTIAL_LISTING = "contents-offline.json"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SECONDS = 30
 _HEADERS_AT_ONCE = 8
+_FIRST_LOOK = 100_000
+"""Bytes of a weights file that are read first; most headers are shorter."""
 
 
 def open_remote(address: Address, cache: Path, endpoint: str) -> Source:
@@ -78,15 +88,15 @@ def read_headers(source: Source, contents: Contents, endpoint: str) -> tuple[Ten
     stored = Path(source.folder).parent / "tensors.json"
     if stored.exists():
         return from_json(stored.read_bytes(), tuple[TensorInfo, ...])
-    sizes = {file.path: file.size for file in contents.files}
+    listed = {file.path: file for file in contents.files}
     index = Path(source.folder) / INDEX_FILE
-    if SINGLE_FILE in sizes:
-        table = _read_header(source, SINGLE_FILE, sizes[SINGLE_FILE], endpoint)
+    if SINGLE_FILE in listed:
+        table = _read_header(source, listed[SINGLE_FILE], endpoint)
     elif index.exists():
         placed = parse_index(files.read_small(index))
-        there = sorted(set(placed.values()) & set(sizes))
+        there = sorted(set(placed.values()) & set(listed))
         with ThreadPoolExecutor(_HEADERS_AT_ONCE) as pool:
-            read = pool.map(lambda name: _read_header(source, name, sizes[name], endpoint), there)
+            read = pool.map(lambda name: _read_header(source, listed[name], endpoint), there)
             table = join(placed, dict(zip(there, read, strict=True)))
     else:
         return ()
@@ -248,13 +258,8 @@ def _fetch_large(source: Source, file: ModelFile, endpoint: str, progress: Progr
         if cached:
             files.adopt(cached, target)
         else:
-            try:
+            with _cut_off(source, file):
                 transfer.fetch(source, file, partial, endpoint, progress)
-            except OSError as error:
-                # The client's word for a body that ends early without saying so.
-                if error.errno is None and type(error) is OSError:
-                    raise explain.cut_off(source.ref, file.path) from None
-                raise
             target.parent.mkdir(parents=True, exist_ok=True)
             partial.chmod(0o644)
             partial.replace(target)
@@ -266,36 +271,38 @@ def _address(source: Source) -> Address:
     return Address(kind="hub", ref=source.ref, revision=source.revision)
 
 
-def _read_header(source: Source, name: str, size: int, endpoint: str) -> tuple[TensorInfo, ...]:
-    from huggingface_hub.errors import SafetensorsParsingError
+def _read_header(source: Source, file: ModelFile, endpoint: str) -> tuple[TensorInfo, ...]:
+    with _told(_address(source), endpoint), _cut_off(source, file):
+        read = transfer.start(source, file, _FIRST_LOOK, endpoint)
+        end = 8 + header_length(read[:8], file.path)
+        if len(read) < end <= file.size:
+            read = transfer.start(source, file, end, endpoint)
+    if len(read) < end:
+        raise _too_short(source, file, end)
+    entries = parse_header(read[8:end], file.path)
+    data = max((entry.end for entry in entries.values()), default=0)
+    if end + data > file.size:
+        raise _too_short(source, file, end + data)
+    return tensors(entries, file.path, data_bytes=file.size - end)
 
-    with _told(_address(source), endpoint):
-        try:
-            header = _api(endpoint).parse_safetensors_file_metadata(source.ref, name, revision=source.sha)
-            entries = {
-                tensor: Entry(
-                    dtype=info.dtype,
-                    shape=tuple(info.shape),
-                    begin=info.data_offsets[0],
-                    end=info.data_offsets[1],
-                )
-                for tensor, info in header.tensors.items()
-            }
-        except (SafetensorsParsingError, KeyError, TypeError, ValueError, IndexError):
-            raise ModelRejectedError(
-                f"{name} of {source.ref} is not a valid safetensors file.",
-                why="its header breaks the format",
-                next_step="choose another revision with --revision",
-            ) from None
-    table = tensors(entries, name)
-    end = max((entry.end for entry in entries.values()), default=0)
-    if end > size - 8:
-        raise ModelRejectedError(
-            f"{name} of {source.ref} is cut off.",
-            why=f"its header describes {end} bytes of data, and the file has {size}",
-            next_step="choose another revision with --revision",
-        )
-    return table
+
+def _too_short(source: Source, file: ModelFile, end: int) -> ModelRejectedError:
+    return ModelRejectedError(
+        f"{file.path} of {source.ref} is cut off.",
+        why=f"its header describes {end} bytes, and the file has {file.size}",
+        next_step="choose another revision with --revision",
+    )
+
+
+@contextlib.contextmanager
+def _cut_off(source: Source, file: ModelFile) -> Iterator[None]:
+    """Name what the client says of a body that ends early without a word: a bare OSError."""
+    try:
+        yield
+    except OSError as error:
+        if type(error) is OSError and error.errno is None:
+            raise explain.cut_off(source.ref, file.path) from None
+        raise
 
 
 def _refs(cache: Path) -> dict[str, Any]:

@@ -6,11 +6,13 @@ are the client's.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from porter.errors import HubError
@@ -39,37 +41,73 @@ def fetch(source: Source, file: ModelFile, partial: Path, endpoint: str, progres
         HubError: it is not what the Hub said it is; then *partial* is gone.
         Exception: what the Hub's client raises; then *partial* holds what arrived.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined, unused-ignore]
-
-    from porter import __version__
 
     partial.parent.mkdir(parents=True, exist_ok=True)
     here = partial.stat().st_size if partial.exists() else 0
     if here > file.size:
         here = 0
-    url = hf_hub_url(source.ref, file.path, revision=source.sha, endpoint=endpoint)
-    headers = build_hf_headers(library_name="hf-tao-porter", library_version=__version__)
     if here < file.size:
-        metadata = get_hf_file_metadata(url, library_name="hf-tao-porter", library_version=__version__)
-        if metadata.size is not None and metadata.size != file.size:
-            raise HubError(
-                f"{file.path} of {source.ref} is not the file that was listed.",
-                why=f"the Hub listed {file.size} bytes and now offers {metadata.size}",
-                next_step="try again; if it stays, the mirror mixes revisions: unset HF_ENDPOINT",
-            )
-        if urlsplit(metadata.location).netloc != urlsplit(url).netloc:
-            # The storage host checks the signature in the address; the token is the Hub's alone.
-            headers.pop("authorization", None)
+        location, headers = _locate(source, file, endpoint)
         with _Counting(partial, here, lambda now: progress and progress(file.path, now, file.size)) as target:
-            http_get(metadata.location, target, resume_size=here, headers=headers, expected_size=file.size)
+            http_get(location, target, resume_size=here, headers=headers, expected_size=file.size)
             target.flush()
             os.fsync(target.fileno())
     if partial.stat().st_size == file.size and file.sha256 in ("", sha256(partial)):
         return
     partial.unlink()
     raise broken(source, file)
+
+
+def start(source: Source, file: ModelFile, count: int, endpoint: str) -> bytes:
+    """Return the first *count* bytes of *file*, fewer where it is shorter.
+
+    A server that ignores the range is left after the first block; the rest of the file is not read.
+
+    Raises:
+        HubError: the file is not the one that was listed.
+        Exception: what the Hub's client raises.
+    """
+    from huggingface_hub.file_download import http_get
+
+    count = min(count, file.size)
+    location, headers = _locate(source, file, endpoint)
+    target = _Start(count)
+    with contextlib.suppress(_Enough):
+        http_get(
+            location,
+            target,
+            headers={**headers, "Range": f"bytes=0-{count - 1}"},
+            expected_size=count,
+        )
+    return target.getvalue()
+
+
+def _locate(source: Source, file: ModelFile, endpoint: str) -> tuple[str, dict[str, str]]:
+    """Return the address of a file's content and the headers to ask for it with.
+
+    Raises:
+        HubError: the Hub offers another file than it listed.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined, unused-ignore]
+
+    from porter import __version__
+
+    about: dict[str, Any] = {"library_name": "hf-tao-porter", "library_version": __version__}
+    url = hf_hub_url(source.ref, file.path, revision=source.sha, endpoint=endpoint)
+    headers: dict[str, str] = build_hf_headers(**about)
+    metadata = get_hf_file_metadata(url, **about)  # type: ignore[arg-type, unused-ignore]
+    if metadata.size is not None and metadata.size != file.size:
+        raise HubError(
+            f"{file.path} of {source.ref} is not the file that was listed.",
+            why=f"the Hub listed {file.size} bytes and now offers {metadata.size}",
+            next_step="try again; if it stays, the mirror mixes revisions: unset HF_ENDPOINT",
+        )
+    if urlsplit(metadata.location).netloc != urlsplit(url).netloc:
+        # The storage host checks the signature in the address; the token is the Hub's alone.
+        headers.pop("authorization", None)
+    return metadata.location, headers
 
 
 def broken(source: Source, file: ModelFile) -> HubError:
@@ -104,3 +142,22 @@ class _Counting(io.BufferedRandom):
         written = super().write(data)  # type: ignore[arg-type]
         self._told(self.tell())
         return written
+
+
+class _Enough(Exception):  # noqa: N818 - it never leaves this module
+    """The bytes that were wanted are here."""
+
+
+class _Start(io.BytesIO):
+    """Takes *count* bytes, and then no more."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+
+    def write(self, data: Any, /) -> int:
+        left = self._count - self.tell()
+        if len(data) > left:
+            super().write(data[:left])
+            raise _Enough
+        return super().write(data)

@@ -71,6 +71,30 @@ def test_models_are_made_alike_and_every_tensor_is_perturbed(folders: Path) -> N
     assert found.processor.size == (32, 32)
 
 
+def test_the_layer_that_makes_the_logits(probes: dict[str, ModelProbe]) -> None:
+    heads = {name: probes[name].head for name in ("vit", "resnet", "swin")}
+    found = {name: (head.linear, head.in_features) for name, head in heads.items() if head}
+    assert found == {"vit": ("classifier", 32), "resnet": ("classifier.1", 16), "swin": ("classifier", 32)}
+    # Two heads make the logits of a distilled DeiT; none of them does alone.
+    assert probes["deit"].head is not None
+    assert probes["deit"].head.linear == ""
+
+
+def test_stages_go_from_the_input_to_the_last_layer(probes: dict[str, ModelProbe]) -> None:
+    assert probes["vit"].stages == ("vit.embeddings", "vit.encoder.layer.0", "vit.encoder.layer.1")
+    assert probes["resnet"].stages == (
+        "resnet.embedder",
+        "resnet.encoder.stages.0",
+        "resnet.encoder.stages.1",
+    )
+    assert probes["swin"].stages == ("swin.embeddings", "swin.encoder.layers.0", "swin.encoder.layers.1")
+
+
+def test_feature_maps_have_four_axes(probes: dict[str, ModelProbe]) -> None:
+    found = {name: probes[name].maps for name in ("vit", "resnet", "swin")}
+    assert found == {"vit": "", "resnet": "hidden_states", "swin": "reshaped_hidden_states"}
+
+
 def test_headers_agree_with_what_transformers_loads(folders: Path, probes: dict[str, ModelProbe]) -> None:
     for name in ("vit", "sharded", "resnet", "swin"):
         found = inspect(hub.resolve(str(folders / name)))

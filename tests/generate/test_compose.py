@@ -1,0 +1,247 @@
+"""The package that holds a transformers model: complete, and its tests notice what is wrong with it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from porter.generate.context import ClassificationContext, classification_context
+from porter.generate.fileplan import rendered
+from porter.records.inspection import ProcessorFacts
+from porter.records.plan import PlannedFile
+from porter.records.reference import Candidate, HeldModel, Reference, ReferenceChoice, StrategyChoice
+from porter.records.sandbox import Environment
+from porter.records.validate import UnitTests
+from tests.generate.test_l0 import (
+    LABELS,
+    PROCESSORS,
+    SIDE,
+    TRAINER_IMPORTS,
+    Run,
+    assert_noticed,
+    lay,
+    run_all,
+)
+from tests.generate.test_render import inspection
+from tests.repositories import write
+
+NAME = "held"
+PACKAGE = f"nvidia_tao_pytorch/cv/{NAME}/"
+TESTS = f"tests/cv_unit_test/{NAME}"
+RESNET = HeldModel(
+    architecture="ResNetForImageClassification",
+    config={
+        "architectures": ["ResNetForImageClassification"],
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16],
+        "depths": [1, 1],
+        "layer_type": "basic",
+    },
+    attention="eager",
+    head="classifier.1",
+    embed_dim=16,
+    head_bias=True,
+    stages=("resnet.embedder", "resnet.encoder.stages.0", "resnet.encoder.stages.1"),
+    maps="hidden_states",
+    batch_norms=True,
+)
+DINO = HeldModel(
+    architecture="Dinov2ForImageClassification",
+    config={
+        "architectures": ["Dinov2ForImageClassification"],
+        "model_type": "dinov2",
+        "hidden_size": 24,
+        "image_size": SIDE,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+        "patch_size": 16,
+    },
+    attention="sdpa",
+    head="classifier",
+    embed_dim=48,
+    head_bias=True,
+    stages=("dinov2.embeddings", "dinov2.encoder.layer.0"),
+)
+MODELS = {"resnet": RESNET, "dino": DINO}
+
+
+def context(
+    reference: Reference,
+    held: HeldModel,
+    *,
+    name: str = NAME,
+    processor: ProcessorFacts = PROCESSORS["square"],
+) -> ClassificationContext:
+    facts = msgspec.structs.replace(
+        inspection(processor, labels=LABELS), architecture=held.architecture, image_size=(SIDE, SIDE)
+    )
+    choice = ReferenceChoice(
+        reference=reference,
+        candidates=(Candidate(name=reference.name, score=70, reasons=("only one",)),),
+        strategy=StrategyChoice(strategy="compose", reason="it fits all", held=held),
+    )
+    return classification_context(facts, choice, name=name, year=2026)
+
+
+def sources(values: ClassificationContext) -> dict[str, PlannedFile]:
+    return {file.path: file for file in rendered(values, "tao-pytorch")}
+
+
+def constants(source: str) -> dict[str, Any]:
+    """Return what a module assigns, read without running it."""
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+
+
+def test_the_config_is_carried_in_the_package(reference: Reference) -> None:
+    files = sources(context(reference, RESNET))
+    found = constants(files[f"{PACKAGE}model/hf_config.py"].content)
+    assert found == {
+        "HF_CONFIG": RESNET.config,
+        "ATTENTION": "eager",
+        "HEAD": "classifier.1",
+        "EMBED_DIM": 16,
+        "STAGES": RESNET.stages,
+    }
+    assert {Path(path).suffix for path in files} == {".py", ".yaml"}
+
+
+def test_every_file_names_its_template(reference: Reference) -> None:
+    from porter import resources
+
+    files = sources(context(reference, RESNET))
+    assert f"{PACKAGE}model/backbone.py" in files
+    assert all((resources.tree("templates") / file.produced_by).is_file() for file in files.values())
+
+
+def test_only_what_a_model_has_is_in_its_backbone(reference: Reference) -> None:
+    convolutions = sources(context(reference, RESNET))[f"{PACKAGE}model/backbone.py"].content
+    tokens = sources(context(reference, DINO))[f"{PACKAGE}model/backbone.py"].content
+    assert "_freeze_bn_norm" in convolutions
+    assert "_BatchNorm" not in tokens
+    assert "NotImplementedError" in tokens
+    assert "NotImplementedError" not in convolutions
+
+
+def test_schema_and_spec_name_the_new_backbone_and_its_width(reference: Reference) -> None:
+    values = context(reference, DINO)
+    assert (values.backbone, values.embed_dim) == (NAME, 48)
+    spec = sources(values)[f"{PACKAGE}experiment_specs/experiment_spec.yaml"].content
+    assert f'type: "{NAME}"' in spec
+    assert "in_channels: 48" in spec
+
+
+def test_a_name_that_the_registry_has_is_not_registered_again(reference: Reference) -> None:
+    values = context(reference, RESNET, name="vit_base_patch16")
+    assert values.backbone == "vit_base_patch16_hf"
+    backbone = sources(values)["nvidia_tao_pytorch/cv/vit_base_patch16/model/backbone.py"].content
+    assert "def vit_base_patch16_hf(**kwargs):" in backbone
+
+
+def test_hostile_settings_stay_literals(reference: Reference) -> None:
+    config = {**RESNET.config, 'a"b\n': ['"""\nimport os', {"{{ 7*7 }}": "\\"}]}
+    held = msgspec.structs.replace(RESNET, config=config)
+    source = sources(context(reference, held))[f"{PACKAGE}model/hf_config.py"].content
+    assert constants(source)["HF_CONFIG"] == config
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_files_are_clean_and_know_nothing_of_porter(
+    reference: Reference, tmp_path: Path, model: str
+) -> None:
+    files = sources(context(reference, MODELS[model]))
+    write(tmp_path, {path: file.content for path, file in files.items()})
+    for path, file in files.items():
+        body = file.content.partition('"""')[2]
+        assert not re.search(r"\bporter\b", body)
+        if TESTS in path:
+            assert max(map(len, file.content.splitlines())) <= 110
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "E,W,F,D", "--ignore"]
+    command += ["E501,D107,D200,D203,D205,D212,D213,D400,D401,D4", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def change(old: str, new: str, fails: str, *, kind: str = "resnet", file: str = "backbone.py") -> Run:
+    return Run(
+        file=f"{PACKAGE}model/{file}",
+        old=old,
+        new=new,
+        tests=f"{TESTS}/test_model.py",
+        fails=fails,
+        kind=kind,
+    )
+
+
+CHANGES = {
+    "statistics-that-move": change(
+        "                module.eval()\n        return self",
+        "                pass\n        return self",
+        "test_frozen_batch",
+    ),
+    "the-base-class-freezes": change("def _freeze_bn_norm(", "def _unused(", "test_frozen_batch"),
+    "stages-from-one": change("enumerate(STAGES)", "enumerate(STAGES, 1)", "test_stages_are_frozen"),
+    "the-head-stays": change(
+        "        setattr(self.hf", "        getattr(self.hf", "test_the_head_is_replaced"
+    ),
+    "a-hook-stays": change("            hook.remove()", "            pass", "test_the_head_makes_logits"),
+    "maps-backwards": change(").hidden_states)", ").hidden_states)[::-1]", "test_feature_maps"),
+    "maps-of-tokens": change(
+        "        raise NotImplementedError(",
+        "        return list(",
+        "test_there_are_no_feature_maps",
+        kind="dino",
+    ),
+    "head-from-the-file": change(
+        "    if not fits:", "    if False:", "test_a_head_of_another_size", file="classifier.py"
+    ),
+    "any-weights": change(
+        "    if wrong or missing:", "    if False:", "test_weights_that_do", file="classifier.py"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(
+    reference: Reference, kit: Path, tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory
+) -> dict[Run, UnitTests]:
+    """How the generated tests end, whole and with every change."""
+    folder = tmp_path_factory.mktemp("held-runs")
+    roots = {}
+    for kind, held in MODELS.items():
+        roots[kind] = folder / kind
+        shutil.copytree(kit / "nvidia_tao_pytorch", roots[kind] / "nvidia_tao_pytorch")
+        lay(roots[kind], context(reference, held), "tao-pytorch")
+    whole = [Run(tests=TESTS, kind=kind) for kind in MODELS]
+    options = ("-m", "cv_unit", "-W", "ignore")
+    imports = (*TRAINER_IMPORTS, "transformers.models.auto.modeling_auto")
+    return run_all(
+        roots, tao_environment, [*whole, *CHANGES.values()], folder / "out", imports=imports, options=options
+    )
+
+
+@pytest.mark.torch_env
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_generated_tests_pass(runs: dict[Run, UnitTests], kind: str) -> None:
+    tests = runs[Run(tests=TESTS, kind=kind)]
+    assert tests.failed == {}
+    assert tests.passed > 40
+    assert set(tests.skipped) <= {"there is no GPU"}
+
+
+@pytest.mark.torch_env
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_wrong_backbone_is_noticed(runs: dict[Run, UnitTests], name: str) -> None:
+    assert_noticed(runs, CHANGES[name])

@@ -149,6 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
     hub: HubServer
     host: str
     protocol_version = "HTTP/1.1"
+    # Head and body leave in two pieces; the second would wait for the client.
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:
         return

@@ -277,7 +277,8 @@ def test_fetching_again_changes_nothing_and_mends_what_is_damaged(
     fetch(server, out, sets, clones=clones)
     before = state(out)
     (index / "made-1.0.tar.gz").rename(index / "away")
-    fetch(server, out, sets, clones=clones)
+    said = fetch(server, out, sets, clones=clones)
+    assert "virtual environment" not in said
     assert state(out) == before
     (index / "away").rename(index / "made-1.0.tar.gz")
     first = manifest.read(out)

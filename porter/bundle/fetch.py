@@ -12,7 +12,7 @@ from porter.embedded.materialise import PACKAGES, Package, fetch_wheel
 from porter.errors import UsageError, WorkspaceError
 from porter.hub import files
 from porter.records.base import Record
-from porter.records.bundle import Bundle, BundledModel, BundledRepo
+from porter.records.bundle import Bundle, BundledModel, BundledRepo, BundledWheels
 from porter.records.inspection import Source
 from porter.records.reference import Repo
 
@@ -71,13 +71,13 @@ def fetch(
     packed = []
     for repo, path in wanted.clones.items():
         progress(f"packing {repo}")
-        old = next((item for item in known if item.repo == repo), None)
+        old = next((item for item in known.repos if item.repo == repo), None)
         base = wanted.bases.get(repo, wanted.base)
         packed.append(repos.pack(repo, Path(path), base, output, old))
     embedded = output / "embedded"
     for package in wanted.packages:
         fetch_wheel(package, embedded, cache.root(), progress)
-    fetched = tuple(wheels.fetch(name, output, progress, sets=sets) for name in wanted.sets)
+    fetched = tuple(wheels.fetch(name, output, progress, known.wheels, sets=sets) for name in wanted.sets)
     progress("writing the manifest")
     return manifest.write(
         output,
@@ -92,8 +92,15 @@ def fetch(
     )
 
 
-def _known(source: Source, output: Path) -> tuple[BundledRepo, ...]:
-    """Return the git bundles of an earlier run that are intact; drop what is damaged.
+class _Known(Record, frozen=True, kw_only=True):
+    """What an earlier run put there, whole and intact."""
+
+    repos: tuple[BundledRepo, ...] = ()
+    wheels: tuple[BundledWheels, ...] = ()
+
+
+def _known(source: Source, output: Path) -> _Known:
+    """Return what an earlier run put there; drop what is damaged of it.
 
     The manifest goes first: until it is written again the folder is no whole bundle.
     """
@@ -104,12 +111,12 @@ def _known(source: Source, output: Path) -> tuple[BundledRepo, ...]:
                 f"{output} holds something else than a bundle.",
                 next_step="give another folder with --output",
             )
-        return ()
+        return _Known()
     try:
         old = manifest.read_unchecked(output)
     except WorkspaceError:
         path.unlink()
-        return ()
+        return _Known()
     if (old.model.ref, old.model.sha) != (source.ref, source.sha):
         raise UsageError(
             f"{output} is the bundle of another model.",
@@ -122,7 +129,12 @@ def _known(source: Source, output: Path) -> tuple[BundledRepo, ...]:
         path.unlink()
         for name in broken:
             (output / name).unlink(missing_ok=True)
-    return tuple(item for item in old.repos if item.file not in broken)
+    return _Known(
+        repos=tuple(item for item in old.repos if item.file not in broken),
+        wheels=tuple(
+            item for item in old.wheels if not any(name.startswith(f"{item.folder}/") for name in broken)
+        ),
+    )
 
 
 def _looks_unfinished(output: Path) -> bool:

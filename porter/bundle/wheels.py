@@ -21,13 +21,21 @@ _AT_ONCE = 12
 _BUILDERS = ("setuptools", "wheel")
 
 
-def fetch(set_name: str, output: Path, progress: Progress, *, sets: Path | None = None) -> BundledWheels:
+def fetch(
+    set_name: str,
+    output: Path,
+    progress: Progress,
+    known: Sequence[BundledWheels] = (),
+    *,
+    sets: Path | None = None,
+) -> BundledWheels:
     """Put the wheels of a requirement set into the bundle, but for those that are there.
 
     Args:
         set_name: folder under ``containers/``.
         output: folder of the bundle.
         progress: told what is being fetched.
+        known: what an earlier run fetched and checked, intact.
         sets: folder of the sets; None means the ones that ship with porter.
 
     Raises:
@@ -42,6 +50,8 @@ def fetch(set_name: str, output: Path, progress: Progress, *, sets: Path | None 
         machine=interpreter.machine,
         folder=f"wheels/{set_name}-{place.key}",
     )
+    if made in known:
+        return made
     folder = output / made.folder
     folder.mkdir(parents=True, exist_ok=True)
     log = cache.root() / "bundles" / f"{set_name}-{place.key}.log"

@@ -163,10 +163,7 @@ class _Gate:
     def _examine_file(self, repo: Repo, path: str, file: PlannedFile | None, head: Version | None) -> Change:
         stored = _read(self.pristine / repo / path)
         working = _read(self.roots[repo] / path)
-        # Taken back by a run that was killed before it dropped its copy: not a deletion by a person.
-        begun = self.pending.get((repo, path))
-        taken_back = begun is not None and not begun.render and begun.result == fingerprint(working)
-        pristine = None if taken_back else stored
+        pristine = self._last_render(repo, path, stored, working)
         if file is None or file.action == "remove":
             base, render, remember = pristine, head, None
             if pristine is None:  # nothing of porter's is there to take back
@@ -183,6 +180,20 @@ class _Gate:
             decision, remember = Decision("kept", working, "edited by you"), pristine
         change = Change(repo, path, stored, base, working, render, remember, decision)
         return self._resumed(change) or self._settled(change) or change
+
+    def _last_render(
+        self, repo: Repo, path: str, stored: Version | None, working: Version | None
+    ) -> Version | None:
+        """Return the last render, also where a killed run wrote the file and not its copy any more.
+
+        Otherwise another plan than the killed one would take porter's own change for that of a person.
+        """
+        begun = self.pending.get((repo, path))
+        if begun is None or begun.result != fingerprint(working):
+            return stored
+        if not begun.render:
+            return None
+        return working if begun.render == begun.result else stored
 
     def _resumed(self, change: Change) -> Change | None:
         """Take up a change whose working file is written already: merging it again could differ."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from porter import clones
+from porter.atomic import write_atomic
 from porter.clones import prepare
 from porter.errors import ConflictError, WorkspaceError
 from porter.generate.apply import apply
@@ -470,3 +471,49 @@ def test_files_go_into_folders_that_the_sparse_checkout_leaves_out(bench: Bench)
     git(bench.root, "sparse-checkout", "set", "--no-cone", "/*", "!/pkg/")
     assert bench.apply({"pkg/net.py": MODEL}) == {"pkg/net.py": "created"}
     assert "+class Model:" in git(bench.root, "diff")
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_another_plan_after_a_kill_knows_what_the_killed_one_wrote(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, edited: bool
+) -> None:
+    bench.apply({"a.py": MODEL}, {"setup.py": EDITED})
+    second, third = MODEL.replace("b = 2", "b = 3"), MODEL.replace("b = 2", "b = 4")
+
+    def killed(path: Path, data: bytes, **more: Any) -> None:
+        if path.is_relative_to(bench.workspace.pristine):
+            raise KeyboardInterrupt
+        write_atomic(path, data, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("porter.generate.apply.write_atomic", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bench.apply({"a.py": second}, {"setup.py": EDITED})
+    assert bench.text("a.py") == second
+    if edited:
+        write(bench.root, {"a.py": second.replace("a = 1", "a = 100")})
+        with pytest.raises(ConflictError):
+            bench.apply({"a.py": third}, {"setup.py": EDITED})
+        return
+    done = bench.apply({"a.py": third}, {"setup.py": EDITED})
+    assert done["a.py"] == "updated"
+    assert bench.text("a.py") == third
+    assert bench.apply({"a.py": third}, {"setup.py": EDITED})["a.py"] == "identical"
+
+
+def test_a_file_made_by_a_killed_run_is_porters_for_another_plan(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, data: bytes, **more: Any) -> None:
+        if path.is_relative_to(bench.workspace.pristine):
+            raise KeyboardInterrupt
+        write_atomic(path, data, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("porter.generate.apply.write_atomic", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bench.apply({"a.py": MODEL})
+    other = MODEL.replace("b = 2", "b = 3")
+    assert bench.apply({"a.py": other}) == {"a.py": "updated"}
+    assert bench.text("a.py") == other
+    assert bench.pristine("a.py").read_text() == other

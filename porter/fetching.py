@@ -17,7 +17,7 @@ from porter.hub import address
 from porter.records.bundle import Bundle
 from porter.records.options import PortOptions
 from porter.records.reference import Release, Repo
-from porter.reference.release import core_wheel, read_release
+from porter.reference.release import read_release
 from porter.session import REHEARSAL
 from porter.ui import Ui
 
@@ -76,18 +76,8 @@ def _release(found: Mapping[Repo, str], options: PortOptions, ui: Ui) -> Release
 
 def _schemas(release: Release) -> tuple[materialise.Package, ...]:
     """Return the wheel that stands in for a clone of tao-core, where the release has its schemas there."""
-    wheel = core_wheel(release) if release.layout == "core" else None
-    if wheel is None:
-        return ()
-    return (
-        materialise.Package(
-            repo="tao-core",
-            name="nvidia-tao-core",
-            version=wheel.version,
-            sha256=wheel.sha256,
-            setup_files=("setup.py",),
-        ),
-    )
+    package = materialise.core_package(release)
+    return (package,) if package else ()
 
 
 def with_bundle(options: PortOptions, folder: Path) -> PortOptions:

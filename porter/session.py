@@ -8,9 +8,9 @@ import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from porter import cache, cloning, resources
+from porter import resources
 from porter.errors import PorterError, SandboxError, WorkspaceError
 from porter.journal import Journal
 from porter.records.base import Record, digest
@@ -19,6 +19,7 @@ from porter.records.inspection import FromPickles, Inspection, Source
 from porter.records.options import PortOptions
 from porter.records.reference import Layout, Reference, ReferenceChoice, Release, Repo
 from porter.records.sandbox import Environment, Limits, Mount, RunResult, RunSpec
+from porter.tao_clones import TaoClones
 from porter.ui import Ui
 from porter.workspace import Workspace
 
@@ -53,8 +54,7 @@ class PortSession:
         self.against = against
         self.journal = Journal(workspace, say=ui.info)
         self._sandboxes: dict[Runtime, Sandbox] = {}
-        self._releases: dict[tuple[Repo, str], Release] = {}
-        self._layout: Layout | None = None
+        self.tao = TaoClones(workspace, ui, self._read_layout)
         self._last_run: Path | None = None
 
     @property
@@ -89,10 +89,10 @@ class PortSession:
             return {name: getattr(options, name) for name in names} | {
                 "files": _listing(options.source),
                 "images": dataset.listing(options.data),
-                "repos": self.repos,
+                "repos": self.tao.repos,
             }
         if number == 2:
-            return {"dataservices": self.dataservices_commit, "strategy": options.strategy}
+            return {"dataservices": self.tao.dataservices_commit, "strategy": options.strategy}
         if number == 3:
             return {
                 "settings": options.settings,
@@ -105,7 +105,7 @@ class PortSession:
             return {
                 "settings": options.settings,
                 "templates": templates_digest(),
-                "worktrees": {repo: self.code(repo) for repo in self.repos},
+                "worktrees": {repo: self.code(repo) for repo in self.tao.repos},
                 # A dry run has neither trained nor converted anything.
                 "proven": {
                     step: implemented.made.get(step, "") if implemented else ""
@@ -130,153 +130,6 @@ class PortSession:
             return gate
         command = f"sh {shlex.quote(str(run / 'command.sh'))}"
         return msgspec.structs.replace(gate, command=command, log=str(run / "log.txt"))
-
-    @functools.cached_property
-    def clone(self) -> Path:
-        """The user's tao-pytorch clone, or the embedded kit's; read only."""
-        return self.user_clone("tao-pytorch")
-
-    def user_clone(self, repo: Repo) -> Path:
-        """Return a clone that was given, is embedded, or lies in the cache.
-
-        Raises:
-            WorkspaceError: there is none; says how to get one.
-        """
-        from porter import clones
-
-        options = self.options
-        if options.embedded:
-            from porter.embedded import materialise
-
-            # A kit of its own for every workspace: two ports of one name do not meet in one clone.
-            if repo == "tao-pytorch":
-                return materialise.materialise_tao_pytorch(self.workspace.state)
-            for package in materialise.PACKAGES:
-                if package.repo == repo:
-                    place = self.workspace.state / "embedded" / repo
-                    if place.exists():
-                        return place
-                    whole = materialise.materialise_package(package, cache.root(), progress=self.ui.progress)
-                    return materialise.own_clone(whole, place)
-        if repo == "tao-core" and repo not in options.clones:
-            return self._core_of_wheel()
-        return clones.locate(repo, options.clones.get(repo))
-
-    def _core_of_wheel(self) -> Path:
-        """Return a repository of this workspace with the schemas of a release of the ``core`` layout."""
-        from porter.embedded import materialise
-        from porter.reference.release import core_wheel
-
-        place = self.workspace.state / "embedded" / "tao-core"
-        if place.exists():
-            return place
-        release = self.release()
-        wheel = core_wheel(release)
-        if wheel is None:
-            raise WorkspaceError(
-                "There is no clone of tao-core.",
-                why=f"{release.repo} {release.version} has its schemas there, and no wheel of it is known",
-                next_step="give one: --tao-core PATH",
-            )
-        package = materialise.Package(
-            repo="tao-core",
-            name="nvidia-tao-core",
-            version=wheel.version,
-            sha256=wheel.sha256,
-            setup_files=("setup.py",),
-        )
-        whole = materialise.materialise_package(package, cache.root(), progress=self.ui.progress)
-        return materialise.own_clone(whole, place)
-
-    def base(self, repo: Repo) -> str:
-        """Return the branch, tag or commit that the port starts from in *repo*."""
-        options = self.options
-        if options.embedded or (repo == "tao-core" and repo not in options.clones):
-            return options.bases.get(repo, "main")
-        return options.bases.get(repo, options.base)
-
-    def release(self, repo: Repo = "tao-pytorch") -> Release:
-        """Return what a clone is at the commit that the port starts from.
-
-        Once the worktree is there its own commit counts, wherever the base has moved since.
-        """
-        from porter import clones
-        from porter.reference.release import read_release
-
-        record = clones.read_record(self.workspace, repo)
-        clone = self.user_clone(repo)
-        commit = record.commit if record else clones.resolve(clone, self.base(repo))
-        if (repo, commit) not in self._releases:
-            self._releases[repo, commit] = read_release(repo, clone, revision=commit)
-        found = self._releases[repo, commit]
-        if repo == "tao-pytorch":
-            self._layout = found.layout
-        return found
-
-    @property
-    def repos(self) -> tuple[Repo, ...]:
-        """The repositories that this port has a worktree of: tao-pytorch, and those given or at hand.
-
-        tao-deploy comes from the embedded kit or from the cache where it is not given; without it the
-        gates of the deploy package are blocked. tao-core is one of them where it is given, and in the
-        ``core`` layout always. tao-dataservices is only read, so it is never among them.
-        """
-        from porter import clones
-
-        options = self.options
-        found: list[Repo] = ["tao-pytorch"]
-        for repo in get_args(Repo):
-            at_hand = repo == "tao-deploy" and (options.embedded or clones.is_at_hand(repo))
-            at_hand |= repo == "tao-core" and self.has_core
-            if repo not in ("tao-pytorch", "tao-dataservices") and (repo in options.clones or at_hand):
-                found.append(repo)
-        return tuple(found)
-
-    @property
-    def dataservices(self) -> Path | None:
-        """A clone of tao-dataservices, given or at hand; porter only reads it."""
-        from porter import clones
-
-        given = self.options.clones.get("tao-dataservices")
-        if self.options.embedded or not (given or clones.is_at_hand("tao-dataservices")):
-            return None
-        return clones.locate("tao-dataservices", given)
-
-    @property
-    def dataservices_commit(self) -> str:
-        """What that clone has checked out; empty for none."""
-        from porter import git
-
-        clone = self.dataservices
-        return (git.ask(clone, "rev-parse", "HEAD") or "") if clone is not None and clone.is_dir() else ""
-
-    @property
-    def has_deploy(self) -> bool:
-        """Whether there is a tao-deploy to port into."""
-        return "tao-deploy" in self.repos
-
-    @property
-    def has_core(self) -> bool:
-        """Whether the schema of the port lies in tao-core, from where both repositories import it.
-
-        Where there is no clone yet nothing is known of it; phase 1 says so.
-        """
-        if self._layout is None:
-            try:
-                self._layout = self.references[0].release.layout
-            except LookupError:
-                with contextlib.suppress(WorkspaceError):
-                    self.release()
-        return self._layout == "core"
-
-    @property
-    def why_no_deploy(self) -> str:
-        """What a gate of the deploy package says where there is no tao-deploy."""
-        return (
-            "there is no clone of tao-deploy; unblock: add its path as tao-deploy under [clones] in "
-            f"{self.workspace.options_file}, or {cloning.by_hand('tao-deploy')}; then porter resume "
-            f"{self.workspace.root}"
-        )
 
     @property
     def worktree(self) -> Path:
@@ -307,6 +160,12 @@ class PortSession:
         except LookupError:
             return found
         return inspection.with_pickles_read(found, read)
+
+    def _read_layout(self) -> Layout | None:
+        try:
+            return self.references[0].release.layout
+        except LookupError:
+            return None
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -376,7 +235,7 @@ class PortSession:
         else:
             found = self.deploy_environment if runtime == "tao-deploy" else self.environment()
         core = self.workspace.clone_path("tao-core")
-        if not self.has_core or not core.is_dir():
+        if not self.tao.has_core or not core.is_dir():
             return found
         return msgspec.structs.replace(
             found,
@@ -493,7 +352,7 @@ class PortSession:
         In the ``core`` layout the schema in tao-core is a part of the code of every repository.
         """
         own = _code(self.workspace.clone_path(repo))
-        if not own or repo == "tao-core" or not self.has_core:
+        if not own or repo == "tao-core" or not self.tao.has_core:
             return own
         return hashlib.sha256(f"{own} {_code(self.workspace.clone_path('tao-core'))}".encode()).hexdigest()
 

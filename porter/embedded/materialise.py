@@ -22,7 +22,8 @@ from porter import git
 from porter.cache import locked
 from porter.errors import PorterError, WorkspaceError
 from porter.records.base import Record, digest
-from porter.records.reference import Repo
+from porter.records.reference import Release, Repo
+from porter.reference.release import core_wheel
 from porter.sandbox.installer import Failure, Installer
 
 Progress = Callable[[str], None]
@@ -64,6 +65,20 @@ PACKAGES = (
         setup_files=("setup.py", "setup_l4t.py"),
     ),
 )
+
+
+def core_package(release: Release) -> Package | None:
+    """Return the wheel with the schemas of a release of the ``core`` layout; None where porter knows none."""
+    wheel = core_wheel(release)
+    if wheel is None:
+        return None
+    return Package(
+        repo="tao-core",
+        name="nvidia-tao-core",
+        version=wheel.version,
+        sha256=wheel.sha256,
+        setup_files=("setup.py",),
+    )
 
 
 def _silent(line: str) -> None:

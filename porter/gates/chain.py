@@ -33,9 +33,9 @@ def chain_gates(session: PortSession, context: ClassificationContext) -> Iterato
     """Train, evaluate, infer, export; build the engine, infer, evaluate; compare; look at every file."""
     trained = _train_gate(session, context)
     yield trained
-    if not session.has_deploy:
+    if not session.tao.has_deploy:
         yield from (
-            blocked(gate, session.why_no_deploy) for gate in ("chain-deploy", "native-engine", "done")
+            blocked(gate, session.tao.why_no_deploy) for gate in ("chain-deploy", "native-engine", "done")
         )
         return
     yield _deploy_gate(session, context)

@@ -60,7 +60,7 @@ def package_gates(session: PortSession, plan: FilePlan) -> Iterator[GateResult]:
         repos=("tao-deploy",),
     )
     # Where the schemas are in tao-core, both repositories import them from there.
-    allowed = {"nvidia_tao_core.config"} if session.has_core else set()
+    allowed = {"nvidia_tao_core.config"} if session.tao.has_core else set()
     unwelcome = tuple(item for item in FORBIDDEN if item not in allowed)
     yield _import_gate(session.deploy_worktree, plan, facts, unwelcome)
     yield _spec_gate(name, facts.specs)

@@ -49,8 +49,8 @@ def docs_edits(
 def docs_gate(session: PortSession) -> GateResult:
     """Run the tool on what the worktree holds now: the page must not change."""
     gate = "docs-table"
-    if not session.has_deploy:
-        return blocked(gate, session.why_no_deploy)
+    if not session.tao.has_deploy:
+        return blocked(gate, session.tao.why_no_deploy)
     reference = session.journal.made("deploy-reference", DeployReference)
     if not reference.docs_tool:
         return passed(gate, "neither clone has a tool that writes documentation from its console commands")

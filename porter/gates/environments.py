@@ -22,8 +22,8 @@ def clean_gate(session: PortSession) -> GateResult:
     problems: list[str] = []
     said: list[str] = []
     evidence: dict[str, Any] = {}
-    repos: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy") if session.has_deploy else ("tao-pytorch",)
-    schemas = str(session.workspace.clone_path("tao-core")) if session.has_core else ""
+    repos: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy") if session.tao.has_deploy else ("tao-pytorch",)
+    schemas = str(session.workspace.clone_path("tao-core")) if session.tao.has_core else ""
     for repo in repos:
         environment, worktree = session.runtime(repo), str(session.workspace.clone_path(repo))
         facts = _facts(session, repo)

@@ -26,8 +26,8 @@ _PLANS: dict[Repo, str] = {"tao-pytorch": "file-plan", "tao-deploy": "deploy-fil
 def lint_gate(session: PortSession, repo: Repo) -> GateResult:
     """Run flake8, pydocstyle and pylint as the repository's hooks run them."""
     gate = f"lint-{repo}"
-    if repo == "tao-deploy" and not session.has_deploy:
-        return blocked(gate, session.why_no_deploy)
+    if repo == "tao-deploy" and not session.tao.has_deploy:
+        return blocked(gate, session.tao.why_no_deploy)
     worktree = session.workspace.clone_path(repo)
     plan = session.journal.made(_PLANS[repo], FilePlan)
     files = _sources(session, plan, repo)
@@ -45,7 +45,7 @@ def lint_gate(session: PortSession, repo: Repo) -> GateResult:
         _lay_base(session, repo, edited, base)
         # Both repositories import what lies in them; the base of an edited file imports its neighbours.
         roots = [session.workspace.clone_path(each) for each in _homes(session, repo)]
-        if schema and not session.has_core:
+        if schema and not session.tao.has_core:
             roots.append(session.workspace.clone_path("tao-core"))
         answer = session.probe(
             "run_linters",
@@ -77,7 +77,7 @@ def _sources(session: PortSession, plan: FilePlan, repo: Repo) -> list[PlannedFi
 
 def _homes(session: PortSession, repo: Repo) -> tuple[Repo, ...]:
     """Return the clones that may say how *repo* is linted: itself, then tao-deploy."""
-    return (repo, "tao-deploy") if session.has_deploy and repo != "tao-deploy" else (repo,)
+    return (repo, "tao-deploy") if session.tao.has_deploy and repo != "tao-deploy" else (repo,)
 
 
 def _arguments(session: PortSession, repo: Repo) -> tuple[dict[str, list[str]], dict[str, str]]:

@@ -25,7 +25,7 @@ _SUBTASKS: dict[Repo, tuple[str, ...]] = {
 
 
 def _repos(session: PortSession) -> tuple[Repo, ...]:
-    return ("tao-pytorch", "tao-deploy") if session.has_deploy else ("tao-pytorch",)
+    return ("tao-pytorch", "tao-deploy") if session.tao.has_deploy else ("tao-pytorch",)
 
 
 def console_gate(session: PortSession) -> GateResult:
@@ -112,7 +112,7 @@ def headers_gate(session: PortSession) -> GateResult:
 def _generated(session: PortSession) -> Iterator[tuple[Repo, str, str, str]]:
     """Yield repository, path, text and due header of every generated file."""
     headers = _headers(session)
-    steps = ("file-plan", "deploy-file-plan") if session.has_deploy else ("file-plan",)
+    steps = ("file-plan", "deploy-file-plan") if session.tao.has_deploy else ("file-plan",)
     for step in steps:
         for file in session.journal.made(step, FilePlan).files:
             place = session.workspace.clone_path(file.repo) / file.path
@@ -124,22 +124,22 @@ def _generated(session: PortSession) -> Iterator[tuple[Repo, str, str, str]]:
 def _headers(session: PortSession) -> dict[tuple[Repo, bool], str]:
     """Return the header by repository, and by whether a file is of the schema."""
     reference = session.reference
-    home: Repo = "tao-core" if session.has_core else "tao-pytorch"
+    home: Repo = "tao-core" if session.tao.has_core else "tao-pytorch"
     found: dict[tuple[Repo, bool], tuple[str, ...]] = {
         ("tao-pytorch", False): reference.header,
         (home, True): reference.schema_header,
     }
-    if session.has_deploy:
+    if session.tao.has_deploy:
         deploy = session.journal.made("deploy-reference", DeployReference)
         found |= {("tao-deploy", False): deploy.header, ("tao-deploy", True): deploy.schema_header}
-    if "tao-core" in session.repos and not session.has_core:
+    if "tao-core" in session.tao.repos and not session.tao.has_core:
         found["tao-core", True] = session.journal.made("core-reference", CoreReference).header
     year = str(session.options.year)
     return {key: "\n".join(line.replace("{year}", year) for line in lines) for key, lines in found.items()}
 
 
 def _own_checker(session: PortSession) -> TextRun | None:
-    if not session.has_deploy or not (session.deploy_worktree / CHECKER).is_file():
+    if not session.tao.has_deploy or not (session.deploy_worktree / CHECKER).is_file():
         return None
     plan = session.journal.made("deploy-file-plan", FilePlan)
     files = [str(session.deploy_worktree / f.path) for f in plan.files if f.path.endswith(".py")]

@@ -31,8 +31,8 @@ def unit_test_gate(session: PortSession, gate: str, repo: Repo, paths: Sequence[
         repo: whose tests they are.
         paths: the generated test files, relative to the worktree.
     """
-    if repo == "tao-deploy" and not session.has_deploy:
-        return blocked(gate, session.why_no_deploy)
+    if repo == "tao-deploy" and not session.tao.has_deploy:
+        return blocked(gate, session.tao.why_no_deploy)
     files = _test_files(paths)
     if not files:
         return failed(gate, "the plan has no unit tests")
@@ -56,8 +56,8 @@ def collected_gate(session: PortSession, gate: str, repo: Repo, paths: Sequence[
         repo: whose tests they are.
         paths: the generated test files, relative to the worktree.
     """
-    if repo == "tao-deploy" and not session.has_deploy:
-        return blocked(gate, session.why_no_deploy)
+    if repo == "tao-deploy" and not session.tao.has_deploy:
+        return blocked(gate, session.tao.why_no_deploy)
     files = _test_files(paths)
     if not files:
         return failed(gate, "the plan has no unit tests")
@@ -74,7 +74,7 @@ def core_gate(session: PortSession) -> GateResult:
     """Say whether the port has code in tao-core that tests could be of."""
     release = session.references[0].release
     name = session.options.name
-    if session.has_core:
+    if session.tao.has_core:
         return passed(
             "tests-tao-core",
             f"the schema in tao-core is tested where it is used: tests/cv_unit_test/{name}/test_config.py "

@@ -34,8 +34,8 @@ _HOURS = 2 * 3600
 def wheel_gate(session: PortSession, repo: Repo) -> GateResult:
     """Build the wheel in a throw-away copy, extensions left out, and look for every generated module."""
     gate = f"wheel-{repo}"
-    if repo == "tao-deploy" and not session.has_deploy:
-        return blocked(gate, session.why_no_deploy)
+    if repo == "tao-deploy" and not session.tao.has_deploy:
+        return blocked(gate, session.tao.why_no_deploy)
     worktree = session.workspace.clone_path(repo)
     if not (worktree / "setup.py").is_file():
         return blocked(gate, f"{repo} has no setup.py, so no wheel can be built; unblock: give a full clone")

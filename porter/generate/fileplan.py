@@ -11,8 +11,7 @@ from porter.generate.context import ClassificationContext
 from porter.generate.render import render, render_schema
 from porter.generate.spec import apply_settings
 from porter.records.plan import FilePlan, PlannedFile
-from porter.records.reference import Repo
-from porter.reference.modules import PACKAGES
+from porter.records.reference import PACKAGES, Repo
 
 SPEC = "nvidia_tao_pytorch/cv/{name}/experiment_specs/experiment_spec.yaml"
 

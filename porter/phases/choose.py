@@ -33,7 +33,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
     )
     reference = choice.reference
     absent = [file.path for file in reference.files if not file.present]
-    coverage = read_coverage(session.dataservices, inspection.task.task)
+    coverage = read_coverage(session.tao.dataservices, inspection.task.task)
     yield passed(
         "reference",
         f"{reference.name} of {reference.release.repo} {reference.release.version}: "

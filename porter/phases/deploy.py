@@ -32,8 +32,8 @@ _NEEDING_CLONE = (
 
 def run(session: PortSession) -> Iterator[GateResult]:
     """Generate the deploy package, then run it: engines, inference, evaluation, console command."""
-    if not session.has_deploy:
-        yield from (blocked(gate, session.why_no_deploy) for gate in _NEEDING_CLONE)
+    if not session.tao.has_deploy:
+        yield from (blocked(gate, session.tao.why_no_deploy) for gate in _NEEDING_CLONE)
         if not session.dry_run:
             yield deploy.parser_gate(session)
         return
@@ -60,9 +60,11 @@ def run(session: PortSession) -> Iterator[GateResult]:
 def _reference(session: PortSession) -> DeployReference:
     from porter.reference.deploy import read_deploy
 
-    release = session.release("tao-deploy")
-    clone, network = session.user_clone("tao-deploy"), session.reference.name
-    core = (session.user_clone("tao-core"), session.release("tao-core").commit) if session.has_core else None
+    release = session.tao.release("tao-deploy")
+    clone, network = session.tao.clone("tao-deploy"), session.reference.name
+    core = None
+    if session.tao.has_core:
+        core = (session.tao.clone("tao-core"), session.tao.release("tao-core").commit)
     return session.journal.step(
         "deploy-reference",
         {"release": release, "network": network, "core": core[1] if core else ""},

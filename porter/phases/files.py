@@ -28,7 +28,7 @@ def apply_plan(session: PortSession, plan: FilePlan, gate: str, repos: Sequence[
     """
     from porter.generate.apply import apply
 
-    bases = {repo: session.release(repo).commit for repo in repos}
+    bases = {repo: session.tao.release(repo).commit for repo in repos}
     workspace = _compared(session, bases)
     again = any(path.is_file() for repo in repos for path in (workspace.pristine / repo).rglob("*"))
     applied = apply(

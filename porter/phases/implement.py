@@ -53,7 +53,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
     )
     weight_plan = weights.plan(session, built)
     yield weights.ledger_gate(session, weight_plan, built)
-    written = [repo for repo in _PACKAGES if repo in session.repos]
+    written = [repo for repo in _PACKAGES if repo in session.tao.repos]
     files = apply_plan(session, plan, "files", written)
     yield files
     if session.dry_run:
@@ -127,14 +127,14 @@ def _core_context(session: PortSession, context: ClassificationContext) -> Class
     from porter.generate.deploy import core_context
     from porter.reference.deploy import read_core
 
-    if session.has_core or "tao-core" not in session.repos:
+    if session.tao.has_core or "tao-core" not in session.tao.repos:
         return None
-    release, network = session.release("tao-core"), session.reference.name
+    release, network = session.tao.release("tao-core"), session.reference.name
     core = session.journal.step(
         "core-reference",
         {"release": release, "network": network},
         CoreReference,
-        lambda: read_core(session.user_clone("tao-core"), release, network),
+        lambda: read_core(session.tao.clone("tao-core"), release, network),
     )
     return core_context(context, core, year=session.options.year)
 
@@ -202,7 +202,7 @@ def _scratch(session: PortSession, plan: FilePlan) -> Path:
 
 def _homes(session: PortSession) -> tuple[Repo, ...]:
     """Return the repositories that the trainer and its schema lie in."""
-    return ("tao-core", "tao-pytorch") if session.has_core else ("tao-pytorch",)
+    return ("tao-core", "tao-pytorch") if session.tao.has_core else ("tao-pytorch",)
 
 
 def _build(

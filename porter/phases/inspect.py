@@ -85,9 +85,9 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
     from porter.reference.fit import check_fit
 
     task = inspection.task.task
-    release = session.release()
-    releases = {repo: session.release(repo) for repo in session.repos}
-    clones = {repo: session.user_clone(repo) for repo in session.repos}
+    release = session.tao.release()
+    releases = {repo: session.tao.release(repo) for repo in session.tao.repos}
+    clones = {repo: session.tao.clone(repo) for repo in session.tao.repos}
     check_fit(releases, clones)
     others: dict[Repo, Path] = {repo: clones[repo] for repo in _others(session)}
     commits: dict[Repo, str] = {repo: releases[repo].commit for repo in others}
@@ -96,7 +96,7 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
         "references",
         {"release": release, "task": task, "others": read},
         tuple[Reference, ...],
-        lambda: read_candidates(session.clone, release, task, others=others, commits=commits),
+        lambda: read_candidates(clones["tao-pytorch"], release, task, others=others, commits=commits),
     )
     if not references:
         raise ModelRejectedError(
@@ -109,7 +109,7 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
 
 def _others(session: PortSession) -> tuple[Repo, ...]:
     """Return the further clones; they get a worktree on the same branch."""
-    return tuple(repo for repo in session.repos if repo != "tao-pytorch")
+    return tuple(repo for repo in session.tao.repos if repo != "tao-pytorch")
 
 
 def _model_gate(session: PortSession, inspection: Inspection, release: Release) -> GateResult:
@@ -197,14 +197,14 @@ def _clones_gate(session: PortSession, release: Release) -> GateResult:
     options = session.options
     commits = {}
     for repo in ("tao-pytorch", *_others(session)):
-        clone = session.user_clone(repo)
+        clone = session.tao.clone(repo)
         if session.dry_run:
             # The branch of the port itself is no branch of somebody else.
             there = session.against
             own = options.branch if there and clones.read_record(there, repo) else ""
             clone = borrow(clone, session.workspace.state / "borrowed" / repo, without=own)
         with session.ui.working(f"making the worktree of {repo}"):
-            record = clones.prepare(repo, clone, session.workspace, options.branch, session.base(repo))
+            record = clones.prepare(repo, clone, session.workspace, options.branch, session.tao.base(repo))
         commits[repo] = record.commit
     return passed(
         "clones",

@@ -16,7 +16,7 @@ TESTED: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy")
 
 def test_files(session: PortSession, repo: Repo) -> tuple[str, ...]:
     """Return the generated tests of a repository, relative to its worktree."""
-    if repo == "tao-deploy" and not session.has_deploy:
+    if repo == "tao-deploy" and not session.tao.has_deploy:
         return ()
     step = "file-plan" if repo == "tao-pytorch" else "deploy-file-plan"
     plan = session.journal.made(step, FilePlan)

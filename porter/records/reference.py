@@ -10,6 +10,14 @@ Repo = Literal["tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices"]
 Layout = Literal["core", "in-repo"]
 Strategy = Literal["native", "timm", "transplant", "compose"]
 
+PACKAGES: dict[str, Repo] = {
+    "nvidia_tao_core": "tao-core",
+    "nvidia_tao_pytorch": "tao-pytorch",
+    "nvidia_tao_deploy": "tao-deploy",
+    "nvidia_tao_ds": "tao-dataservices",
+}
+"""The repository that holds each top-level package."""
+
 REQUIRED = "???"
 """The value of a mandatory field, as OmegaConf spells MISSING."""
 

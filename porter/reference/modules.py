@@ -9,18 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from porter.errors import WorkspaceError
-from porter.records.reference import Release, Repo
+from porter.records.reference import PACKAGES, Release, Repo
 from porter.reference.literals import NotLiteralError, evaluate
 from porter.reference.release import newest_release
 from porter.reference.source import Snapshot
-
-PACKAGES: dict[str, Repo] = {
-    "nvidia_tao_core": "tao-core",
-    "nvidia_tao_pytorch": "tao-pytorch",
-    "nvidia_tao_deploy": "tao-deploy",
-    "nvidia_tao_ds": "tao-dataservices",
-}
-"""The repository that holds each top-level package."""
 
 _REEXPORTS = 8
 

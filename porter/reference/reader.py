@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from porter.records.reference import (
+    PACKAGES,
     ClassFacts,
     ConfigClass,
     HydraRunner,
@@ -28,7 +29,7 @@ from porter.reference.facts import (
     stored_item,
 )
 from porter.reference.literals import literal_or_none
-from porter.reference.modules import PACKAGES, Module, Sources, keywords
+from porter.reference.modules import Module, Sources, keywords
 from porter.reference.names import console_scripts, network_folders
 from porter.reference.network import Network, config_root, load_network
 from porter.reference.registry import read_registry

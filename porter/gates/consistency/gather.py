@@ -55,17 +55,17 @@ def gather_facts(session: PortSession) -> ConsistencyFacts:
     """Return the facts of a port; runs one probe in each repository's environment."""
     name = session.options.name
     repos = _repos(session)
-    has_core = "tao-core" in session.repos
+    has_core = "tao-core" in session.tao.repos
     holders: tuple[Repo, ...] = (*repos, "tao-core") if has_core else repos
     # A copy that nobody imports from is held against the others; where all import from it, it is all.
-    copies: tuple[Repo, ...] = holders if has_core and not session.has_core else repos
+    copies: tuple[Repo, ...] = holders if has_core and not session.tao.has_core else repos
     packages = {repo: read_package(session.workspace.clone_path(repo), repo, name) for repo in holders}
     module = session.reference.symbols["onnx_exporter"].rpartition(".")[0].replace(".", "/")
     return ConsistencyFacts(
         name=name,
         config_root=_config_roots(session),
         repos=repos,
-        why_no_deploy="" if session.has_deploy else session.why_no_deploy,
+        why_no_deploy="" if session.tao.has_deploy else session.tao.why_no_deploy,
         files={repo: package.files for repo, package in packages.items()},
         above={repo: package.above for repo, package in packages.items()},
         schemas={repo: _import(session, repo, packages[repo].files) for repo in copies},
@@ -78,7 +78,7 @@ def gather_facts(session: PortSession) -> ConsistencyFacts:
 
 
 def _repos(session: PortSession) -> tuple[Repo, ...]:
-    return tuple(repo for repo in _TESTS if repo in session.repos)
+    return tuple(repo for repo in _TESTS if repo in session.tao.repos)
 
 
 def _config_roots(session: PortSession) -> dict[Repo, str]:

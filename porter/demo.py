@@ -1,4 +1,4 @@
-"""Makes a ViT's model folder with perturbed random weights, for demos and tests. Nothing is downloaded."""
+"""Makes a model folder with perturbed random weights, for demos and tests. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -36,16 +36,18 @@ PROCESSOR: dict[str, Any] = {
 def make_model(
     folder: Path,
     *,
+    architecture: str = "ViTForImageClassification",
     config: Mapping[str, Any] | None = None,
     processor: Mapping[str, Any] = PROCESSOR,
     labels: Sequence[str] = LABELS,
     environment: str = "tao-pytorch-7.0.1",
 ) -> Path:
-    """Write a ViT's model folder; does nothing where it is complete.
+    """Write a model folder; does nothing where it is complete.
 
     Args:
         folder: made where it is missing.
-        config: arguments of the model's config; None makes a ViT-Base/16.
+        architecture: model class of transformers.
+        config: arguments of the model's config; None takes the defaults: a ViT-Base/16.
         processor: content of ``preprocessor_config.json``.
         labels: label by index.
         environment: requirement set whose transformers builds the model.
@@ -73,6 +75,7 @@ def make_model(
     (work / "out").mkdir(parents=True)
     request = MakeModel(
         folder=str(work / "out" / "model"),
+        architecture=architecture,
         config=dict(config or {}),
         processor=dict(processor),
         labels=tuple(labels),

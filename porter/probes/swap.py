@@ -76,10 +76,11 @@ def _pairs(views: dict[str, Any], seed: int) -> list[tuple[str, str]]:
     """Return the pairs of one shape: each role between two layers, then all roles within one layer."""
     from porter.weights.kernel.forms import layer_of, role_of
 
-    roles: dict[str, list[str]] = {}
+    # Stages of one model may differ in width, so a role may have several shapes.
+    roles: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     layers: dict[str, list[str]] = {}
     for name in views:
-        roles.setdefault(role_of(name), []).append(name)
+        roles.setdefault((role_of(name), tuple(views[name].shape)), []).append(name)
         layers.setdefault(layer_of(name), []).append(name)
     between = [(names[0], names[1]) for names in roles.values() if len(names) > 1]
     chance = random.Random(seed)  # noqa: S311 - a choice of samples, no secret

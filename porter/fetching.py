@@ -33,6 +33,7 @@ def fetch(given: Given, options: PortOptions, folder: Path) -> Bundle:
         options: what a port would be told.
         folder: of the bundle.
     """
+    bundle.refuse_folder(options.source, options.revision)
     ui = Ui(quiet=given.json)
     found: dict[Repo, str] = {}
     if not options.embedded:

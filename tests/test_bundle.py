@@ -320,6 +320,15 @@ def test_another_model_or_a_folder_with_other_things_is_no_place_for_a_bundle(
     assert "something else" in fetch(server, tmp_path / "photos", sets, names=(), code=2)
 
 
+def test_a_place_that_cannot_be_written_is_named(
+    server: HubServer, index: Path, sets: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    text = fetch(server, tmp_path / "file" / "bundle", sets, names=(), code=4)
+    assert "could not be written" in text
+    assert "--output" in text
+
+
 DAMAGE = {
     "model": "model/model/model.safetensors",
     "clone": "repos/tao-pytorch.bundle",

@@ -48,6 +48,8 @@ def test_the_version_is_the_packages(tmp_path: Path) -> None:
     ("arguments", "code", "said"),
     [
         (["port"], 2, "No model was given"),
+        (["fetch"], 2, "No model was given"),
+        (["fetch", "."], 2, "is a folder"),
         (["port", "x", "--nonsense"], 2, "--nonsense"),
         (["port", "./nowhere", "--yes"], 2, "nowhere"),
         (["port", "org/model", "--task", "cooking"], 2, "image-classification"),

@@ -10,7 +10,7 @@ from porter import cache, hub
 from porter.bundle import manifest, repos, wheels
 from porter.embedded.materialise import PACKAGES, Package, fetch_wheel
 from porter.errors import UsageError, WorkspaceError
-from porter.hub import files
+from porter.hub import address, files
 from porter.records.base import Record
 from porter.records.bundle import Bundle, BundledModel, BundledRepo, BundledWheels
 from porter.records.inspection import Source
@@ -54,15 +54,31 @@ def fetch(
         UsageError: the model is no model of the Hub, or *output* holds something else.
         HubError, WorkspaceError, SandboxError: a part of it could not be had; what was fetched is kept.
     """
-    from porter import __version__
-
+    refuse_folder(wanted.ref, wanted.revision)
     source = hub.resolve(wanted.ref, revision=wanted.revision)
-    if source.kind != "hub":
+    try:
+        return _fetch(wanted, source, output, progress, sets)
+    except OSError as error:
+        raise WorkspaceError(
+            f"the bundle {output} could not be written",
+            why=str(error),
+            next_step="free some space, or give another --output, and repeat the command",
+        ) from error
+
+
+def refuse_folder(ref: str, revision: str | None) -> None:
+    """Raise a UsageError where *ref* is no model of the Hub."""
+    if address.parse(ref, revision).kind != "hub":
         raise UsageError(
-            f"{wanted.ref} is a folder of this machine.",
+            f"{ref} is a folder of this machine.",
             why="a bundle pins a model of the Hub at its commit",
             next_step="give a hub id, or copy the folder and port it as it is",
         )
+
+
+def _fetch(wanted: Wanted, source: Source, output: Path, progress: Progress, sets: Path | None) -> Bundle:
+    from porter import __version__
+
     known = _known(source, output)
     output.mkdir(parents=True, exist_ok=True)
     for left in output.glob(".wheels.*"):

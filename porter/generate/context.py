@@ -23,12 +23,14 @@ class Resize(Record, frozen=True, kw_only=True):
 
     Attributes:
         resample: name of the PIL filter.
-        shortest_edge: whether the shorter side is resized and the centre cropped.
-        ratio: shorter side over crop side.
+        shortest_edge: size of the shorter side before the centre is cropped; None where both sides change.
+        square: size of both sides before the centre is cropped; None where there is no crop of a square.
+        ratio: that size over the crop's.
     """
 
     resample: str
     shortest_edge: int | None = None
+    square: int | None = None
     ratio: float = 1.0
 
 
@@ -85,11 +87,16 @@ def resize_of(processor: ProcessorFacts, img_size: int) -> Resize | None:
         ModelRejectedError: the processor's output is not a square of *img_size*.
     """
     resample = _PIL_FILTERS[processor.resample]
-    if processor.crop is not None:
+    if processor.crop is not None and processor.size != processor.crop:
         edge = processor.shortest_edge
+        if processor.size is not None and processor.size[0] == processor.size[1]:
+            edge = processor.size[0]
         if processor.crop != (img_size, img_size) or edge is None or edge < img_size:
             raise _unfit(processor, img_size)
-        return Resize(resample=resample, shortest_edge=edge, ratio=edge / img_size)
+        ratio = edge / img_size
+        if processor.size is not None:
+            return Resize(resample=resample, square=edge, ratio=ratio)
+        return Resize(resample=resample, shortest_edge=edge, ratio=ratio)
     if processor.size != (img_size, img_size):
         raise _unfit(processor, img_size)
     return None if processor.resample == _BILINEAR else Resize(resample=resample)

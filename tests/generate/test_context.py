@@ -33,10 +33,22 @@ def test_a_centre_crop_keeps_its_ratio() -> None:
     assert resize.ratio * 224 == 256
 
 
+def test_a_centre_crop_of_a_square_keeps_its_ratio() -> None:
+    resize = resize_of(facts(size=(256, 256), crop=(224, 224), resample=3), 224)
+    assert resize is not None
+    assert (resize.square, resize.shortest_edge, resize.ratio * 224) == (256, None, 256)
+
+
+def test_a_crop_to_the_size_of_the_resize_is_none() -> None:
+    assert resize_of(facts(crop=(224, 224)), 224) is None
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"size": (256, 256)},
+        {"size": (192, 192), "crop": (224, 224)},
+        {"size": (256, 240), "crop": (224, 224)},
         {"size": (224, 192)},
         {"size": None, "shortest_edge": 224},
         {"size": None, "shortest_edge": 256, "crop": (240, 240)},

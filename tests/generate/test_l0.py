@@ -44,6 +44,7 @@ PROCESSORS = {
     "square": msgspec.structs.replace(SQUARE, size=(SIDE, SIDE), std=(0.5, 0.4, 0.3)),
     "crop": msgspec.structs.replace(CROP, shortest_edge=40, crop=(SIDE, SIDE)),
     "bicubic": msgspec.structs.replace(BICUBIC, size=(SIDE, SIDE)),
+    "squashed": msgspec.structs.replace(BICUBIC, size=(40, 40), crop=(SIDE, SIDE)),
 }
 TRAINER_TESTS = f"tests/cv_unit_test/{NAME}"
 DEPLOY_TESTS = f"tests/{NAME}"
@@ -376,7 +377,11 @@ def trainer_runs(
         roots[kind] = folder / kind
         shutil.copytree(kit / "nvidia_tao_pytorch", roots[kind] / "nvidia_tao_pytorch")
         lay(roots[kind], mini_context(reference, processor), "tao-pytorch")
-    runs = [Run(tests=TRAINER_TESTS), *TRAINER_CHANGES.values(), *map(resized, ("crop", "bicubic"))]
+    runs = [
+        Run(tests=TRAINER_TESTS),
+        *TRAINER_CHANGES.values(),
+        *map(resized, ("crop", "bicubic", "squashed")),
+    ]
     options = ("-m", "cv_unit", "-W", "ignore")
     imports = TRAINER_IMPORTS
     return run_all(roots, tao_environment, runs, folder / "out", imports=imports, options=options)
@@ -424,7 +429,7 @@ def test_a_wrong_trainer_is_noticed(trainer_runs: dict[Run, UnitTests], change: 
 
 
 @pytest.mark.torch_env
-@pytest.mark.parametrize("kind", ["crop", "bicubic"])
+@pytest.mark.parametrize("kind", ["crop", "bicubic", "squashed"])
 def test_a_forgotten_resize_is_noticed(trainer_runs: dict[Run, UnitTests], kind: str) -> None:
     assert_noticed(trainer_runs, resized(kind))
 

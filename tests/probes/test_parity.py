@@ -167,3 +167,21 @@ def test_swaps_are_seen_except_between_key_biases(bench: Bench) -> None:
         tuple(name.split(".")[-2] for name in pair) for pair in pairs if ".attention.attention." in pair[0]
     }
     assert {("query", "key"), ("query", "value"), ("key", "value")} <= attention
+
+
+_PAIRS = """
+import importlib.util, json, sys, torch
+spec = importlib.util.spec_from_file_location("swap", sys.argv[1])
+swap = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(swap)
+widths = {"a.layers.0.weight": 2, "a.layers.1.weight": 3, "a.layers.2.weight": 3, "a.layers.1.bias": 3}
+views = {name: torch.zeros(width) for name, width in widths.items()}
+print(json.dumps(swap._pairs(views, 0)))
+"""
+
+
+def test_tensors_of_layers_of_different_width_are_not_exchanged(bench: Bench) -> None:
+    probe = Path(__file__).resolve().parents[2] / "porter" / "probes" / "swap.py"
+    pairs = bench.python(_PAIRS, probe)
+    assert ["a.layers.1.weight", "a.layers.2.weight"] in pairs
+    assert not any("a.layers.0.weight" in pair for pair in pairs)

@@ -25,7 +25,7 @@ _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN")
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 
 
-_SHARED_FIXTURES = ("e2e", "embedded", "probes")
+_SHARED_FIXTURES = ("e2e/test_port.py", "e2e/test_real.py", "embedded", "probes")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -34,8 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(here)
-        alone = path.parts[0] not in _SHARED_FIXTURES or path.name == "test_kill.py"
-        item.add_marker(pytest.mark.xdist_group(str(path) if alone else path.parts[0]))
+        shared = {str(path), path.parts[0]} & set(_SHARED_FIXTURES)
+        item.add_marker(pytest.mark.xdist_group(path.parts[0] if shared else str(path)))
 
 
 @pytest.fixture(autouse=True)

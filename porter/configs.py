@@ -192,6 +192,8 @@ def read_image_size(
 ) -> tuple[int, int] | None:
     """Return the (height, width) that the model was built for, or else is fed with; None for unknown.
 
+    A model that takes any size is described by what it is fed with.
+
     Raises:
         ModelRejectedError: the config states something else than a size.
     """
@@ -203,6 +205,8 @@ def read_image_size(
                 notes.append(
                     f"the model was built for {_by(stated)}, its image processor makes {_by(leaves)}"
                 )
+                if leaves[0] == leaves[1] and processors.takes_any_size(model_type):
+                    return leaves
             return stated
     if leaves:
         notes.append(f"{files.CONFIG} has no image_size; the image processor makes {_by(leaves)}")

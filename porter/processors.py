@@ -108,6 +108,11 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
     )
 
 
+def takes_any_size(model_type: str) -> bool:
+    """Return whether models of the type take squares of any size, whatever their config states."""
+    return model_type in _table()["models"]["any_size"]
+
+
 def output_size(processor: ProcessorFacts) -> tuple[int, int] | None:
     """Return the (height, width) that every image leaves with; None where it depends on the image."""
     return processor.crop or processor.size

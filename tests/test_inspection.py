@@ -500,7 +500,11 @@ def test_size_that_the_processor_does_not_make_is_noted(tmp_path: Path) -> None:
 
 
 def test_a_model_of_any_size_is_fed_what_its_processor_makes(tmp_path: Path) -> None:
-    dino = {"architectures": ["Dinov2ForImageClassification"], "model_type": "dinov2", "image_size": 518}
+    dino: dict[str, Any] = {
+        "architectures": ["Dinov2ForImageClassification"],
+        "model_type": "dinov2",
+        "image_size": 518,
+    }
     found = looking(write_model(tmp_path / "m", **dino))
     assert found.image_size == (32, 32)
     assert any("518x518" in note and "32x32" in note for note in found.notes)

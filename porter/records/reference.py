@@ -271,6 +271,7 @@ class StrategyChoice(Record, frozen=True, kw_only=True):
     """The strategy, why it, and why not those before it.
 
     Attributes:
+        forced: whether the user asked for it.
         backbone: the registry's entry, for ``native``.
         held: the model that is held, for ``compose``.
     """
@@ -278,6 +279,7 @@ class StrategyChoice(Record, frozen=True, kw_only=True):
     strategy: Strategy
     reason: str
     rejected: dict[str, str] = {}
+    forced: bool = False
     backbone: BackboneMatch | None = None
     held: HeldModel | None = None
 

@@ -108,6 +108,7 @@ def choose_strategy(
                 strategy="native",
                 reason=f"the backbone registry of {release} has the architecture as {coverage.match.name}",
                 rejected=_before(strategy, rejected),
+                forced=forced is not None,
                 backbone=coverage.match,
             )
         elif strategy == "compose":
@@ -117,6 +118,7 @@ def choose_strategy(
                     strategy="compose",
                     reason=f"a generated backbone holds {inspection.architecture} of transformers",
                     rejected=_before(strategy, rejected),
+                    forced=forced is not None,
                     held=held.model,
                 )
             rejected[strategy] = "; ".join(held.reasons)

@@ -242,7 +242,7 @@ def test_a_model_type_without_facts_is_held(references: tuple[Reference, ...]) -
 def test_compose_can_be_asked_for(references: tuple[Reference, ...]) -> None:
     strategy = choose(probed(inspection(BASE)), references, references[0].release, forced="compose").strategy
 
-    assert strategy.strategy == "compose"
+    assert (strategy.strategy, strategy.forced) == ("compose", True)
     assert strategy.rejected["native"] == "it would fit, but --strategy compose was given"
 
 

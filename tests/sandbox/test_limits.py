@@ -190,8 +190,8 @@ def test_one_process_cannot_have_more_memory_than_the_limit(run_python: RunPytho
         "data = b'x' * (100 * 2**20)\n"
         "import time; time.sleep(60)",
         "import mmap, time\n"
-        "data = mmap.mmap(-1, 400 * 2**20)\n"
-        "data.write(b'x' * (400 * 2**20))\n"
+        "data = mmap.mmap(-1, 500 * 2**20)\n"
+        "for _ in range(500): data.write(b'x' * 2**20)\n"
         "time.sleep(60)",
     ],
     ids=["many processes", "shared memory"],

@@ -67,17 +67,18 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             next_step="check image_size and num_channels in config.json",
         ) from error
     attempts, worst = exports(wrap(model), inputs, request)
+    top = head(model, inputs[:1]) if request["head"] else None
     return {
         "transformers": transformers.__version__,
         "state": state(model),
         "missing": sorted(loading["missing_keys"]),
         "unexpected": sorted(loading["unexpected_keys"]),
         "tied": tied(model),
-        "head": head(model, inputs[:1]) if request["head"] else None,
+        "head": top,
         "output_shapes": {name: list(tensor.shape) for name, tensor in outputs.items()},
         "exports": attempts,
         "max_relative_error": worst,
-        "stages": stages(model, inputs[:1]),
+        "stages": stages(model, inputs[:1], top["tensors"] if top else []),
         "maps": maps(model, inputs[:1]),
     }
 
@@ -249,21 +250,26 @@ def linear(model: Any, pixel_values: torch.Tensor, heads: list[str], logits: tor
     return {"linear": makers[0], "in_features": layers[makers[0]].in_features}
 
 
-def stages(model: Any, pixel_values: torch.Tensor) -> list[str]:
+def stages(model: Any, pixel_values: torch.Tensor, head_tensors: Sequence[str]) -> list[str]:
     """Return the paths of the modules that can be frozen in turn: what runs before the layers, each layer.
 
-    The layers are the list of modules in the body that holds most of the weights.
+    The layers are the list of modules outside of the head that holds most of the weights.
     """
     import torch
 
-    body = model.base_model_prefix
+    heads = {name.partition(".")[0] for name in head_tensors}
+    bodies = [
+        name
+        for name, child in model.named_children()
+        if name not in heads and any(True for _ in child.parameters())
+    ]
     lists = [
         (sum(each.numel() for each in module.parameters()), name, len(module))
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and name.partition(".")[0] == body and len(module)
+        if isinstance(module, torch.nn.ModuleList) and name.partition(".")[0] in bodies and len(module)
     ]
     if not lists:
-        return [body] if hasattr(model, body) else []
+        return bodies
     # The first of the largest is the outermost.
     _, layers, count = max(lists, key=lambda each: each[0])
     began: list[str] = []

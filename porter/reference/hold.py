@@ -59,6 +59,8 @@ def holding(inspection: Inspection, reference: Reference) -> Holding:
     head = probe.head
     if head is None or not head.linear:
         reasons.append("no linear layer makes the logits, so its head cannot be replaced")
+    if not probe.stages:
+        reasons.append("body and head are one module, so that neither can be frozen without the other")
     export = next((attempt for attempt in probe.exports if attempt.ok), None)
     if export is None:
         reasons.append("no export of the model to ONNX worked")

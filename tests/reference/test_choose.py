@@ -251,9 +251,10 @@ def test_compose_can_be_asked_for(references: tuple[Reference, ...]) -> None:
     [
         ({"head": None}, "no linear layer makes the logits"),
         ({"exports": ()}, "no export of the model to ONNX worked"),
+        ({"stages": ()}, "body and head are one module"),
     ],
 )
-def test_compose_needs_a_linear_head_and_an_export(
+def test_compose_needs_a_linear_head_a_body_and_an_export(
     references: tuple[Reference, ...], changes: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(ModelRejectedError, match="by the strategy compose") as refused:

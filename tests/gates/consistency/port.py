@@ -24,7 +24,7 @@ from porter.records.reference import (
     Repo,
     StrategyChoice,
 )
-from porter.records.weights import TargetModule
+from porter.records.weights import Ledger, TargetModule, WeightPlan
 from porter.reference.deploy import read_deploy
 from porter.reference.release import read_release
 from porter.session import PortSession
@@ -155,6 +155,14 @@ class Port:
         journal.step("choice", {}, ReferenceChoice, lambda: choice)
         journal.step("dataset", {}, DatasetFacts, lambda: dataset)
         journal.step("target", {}, TargetModule, lambda: built)
+        plan = WeightPlan(
+            ledger=Ledger(rows=()),
+            operations=(),
+            target_head="head",
+            key_prefix="model.",
+            tao_model="classification",
+        )
+        journal.step("weight-plan", {}, WeightPlan, lambda: plan)
 
 
 def not_held(port: Port) -> dict[str, str]:

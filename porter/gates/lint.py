@@ -146,6 +146,6 @@ def _verdict(
             fix="mend it in the worktree (porter keeps your edit); in generated text it is porter's bug",
             **evidence,
         )
-    already = f"; {known} findings in edited files were there before" if known else ""
+    already = f"; {known} in edited files {'was' if known == 1 else 'were'} there before" if known else ""
     said = f"{count} files, no new finding of {', '.join(tools)}{already}"
     return passed(gate, said, **evidence)

@@ -8,19 +8,29 @@ from porter.records.base import Record
 
 
 class Mount(Record, frozen=True, kw_only=True):
-    """A host path that is visible inside; every engine shows it under the same path."""
+    """A host path that is visible inside, under the same path unless *at* names another one.
+
+    Only containers show a path elsewhere: the worktrees under ``/workspace`` too, and the folders of a run.
+    """
 
     path: str
     writable: bool = False
+    at: str = ""
+
+    @property
+    def inside(self) -> str:
+        """The path that a run sees."""
+        return self.at or self.path
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """Bounds of one run. Bytes and seconds."""
+    """Bounds of one run. Bytes and seconds; *cpus* are processors, 0 for all of them."""
 
     seconds: int = 900
     memory_bytes: int = 20 * 2**30
     file_bytes: int = 16 * 2**30
     processes: int = 2048
+    cpus: int = 0
 
 
 class Environment(Record, frozen=True, kw_only=True):
@@ -35,6 +45,10 @@ class Environment(Record, frozen=True, kw_only=True):
         python_path: folders that go on PYTHONPATH (stand-ins).
         versions: pinned version by distribution name.
         devices: device nodes that its runs may use, beside the harmless ones.
+        image: container image whose system it is used in; empty for the host sandbox.
+        baked: whether prefix and interpreter lie in that image; otherwise the prefix is the host's and shown
+            to the container. An image of NVIDIA's has no prefix at all.
+        gpu: whether its runs get the GPUs of the machine.
     """
 
     name: str
@@ -45,6 +59,9 @@ class Environment(Record, frozen=True, kw_only=True):
     python_path: tuple[str, ...] = ()
     versions: dict[str, str] = {}
     devices: tuple[str, ...] = ()
+    image: str = ""
+    baked: bool = False
+    gpu: bool = False
 
 
 class RunSpec(Record, frozen=True, kw_only=True):
@@ -64,6 +81,56 @@ class RunSpec(Record, frozen=True, kw_only=True):
     mounts: tuple[Mount, ...] = ()
     variables: dict[str, str] = {}
     limits: Limits = Limits()
+
+
+class Engine(Record, frozen=True, kw_only=True):
+    """A container engine of this machine that answers.
+
+    Attributes:
+        executable: absolute path of its client.
+        version: of what runs the containers: of the daemon, for Docker.
+        rootless: whether its containers belong to a user namespace of the caller's.
+        selinux: whether the kernel enforces SELinux labels on what a container reads.
+        why: why it is this one, in a few words.
+    """
+
+    name: Literal["docker", "podman"]
+    executable: str
+    version: str
+    rootless: bool = False
+    selinux: bool = False
+    why: str = ""
+
+
+EngineName = Literal["docker", "podman", "host"]
+EngineChoice = Literal["auto", "docker", "podman", "host"]
+Profile = Literal["inspect", "gate"]
+
+
+class Container(Record, frozen=True, kw_only=True):
+    """A container that serves runs by ``exec``.
+
+    Attributes:
+        image: what it is started from; never pulled by the start.
+        python: interpreter inside, which also keeps the container alive.
+        profile: ``inspect`` for untrusted model files, ``gate`` for the code of a port.
+        mounts: everything of the host that it sees.
+        limits: bounds of the whole container.
+        uid: user and group of its processes.
+        labels: what tells whose it is.
+        gpu: whether it gets the GPUs.
+    """
+
+    name: str
+    image: str
+    python: str
+    profile: Profile
+    mounts: tuple[Mount, ...]
+    limits: Limits
+    uid: int
+    labels: dict[str, str]
+    cwd: str = "/"
+    gpu: bool = False
 
 
 class HostFacts(Record, frozen=True, kw_only=True):

@@ -79,7 +79,7 @@ def host_argv(spec: RunSpec, environment: Environment, host: HostFacts) -> tuple
     Raises:
         SandboxError: a mount is one that no run may have, or the working folder is in none.
     """
-    _check(spec, environment)
+    check(spec, environment)
     return (
         *_clean_environment(spec, environment, host),
         *_last_to_live(host),
@@ -103,26 +103,32 @@ def variables(spec: RunSpec, environment: Environment, host: HostFacts) -> dict[
 
     The spec's own variables win; its PYTHONPATH is put before the environment's stand-ins.
     """
-    threads = str(host.cpus)
     python_path = [spec.variables.get("PYTHONPATH", ""), *environment.python_path]
     path = ":".join(part for part in python_path if part)
     merged = {
+        **common_variables(host.cpus),
         "HOME": _HOME,
+        "PATH": f"{environment.prefix}/bin:/usr/bin:/bin",
+        **spec.variables,
+        **({"PYTHONPATH": path} if path else {}),
+    }
+    return dict(sorted(merged.items()))
+
+
+def common_variables(threads: int) -> dict[str, str]:
+    """Return what every run finds in its environment, on every engine."""
+    return {
         "LANG": "C.UTF-8",
         "LOGNAME": "porter",
-        "MKL_NUM_THREADS": threads,
-        "OMP_NUM_THREADS": threads,
-        "PATH": f"{environment.prefix}/bin:/usr/bin:/bin",
+        "MKL_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
         "PYTHONUNBUFFERED": "1",
         "TZ": "UTC",
         "USER": "porter",
         **_QUIET,
-        **spec.variables,
-        **({"PYTHONPATH": path} if path else {}),
     }
-    return dict(sorted(merged.items()))
 
 
 def _clean_environment(spec: RunSpec, environment: Environment, host: HostFacts) -> Iterator[str]:
@@ -246,7 +252,12 @@ def _mounts(spec: RunSpec, environment: Environment) -> list[Mount]:
     return [merged[path] for path in sorted(merged, key=lambda path: PurePosixPath(path).parts)]
 
 
-def _check(spec: RunSpec, environment: Environment) -> None:
+def check(spec: RunSpec, environment: Environment) -> None:
+    """Refuse a run that asks for what no run may have, on any engine.
+
+    Raises:
+        SandboxError: a mount is one that no run may have, or the working folder is in none.
+    """
     for mount in spec.mounts:
         path = os.path.normpath(mount.path)
         if not path.startswith("/") or path in _FORBIDDEN or path != mount.path:
@@ -260,7 +271,7 @@ def _check(spec: RunSpec, environment: Environment) -> None:
                 f"a folder with a colon in its name cannot be on PYTHONPATH: {mount.path}",
                 next_step="use a workspace whose path has no colon",
             )
-    visible = [environment.prefix, *(mount.path for mount in spec.mounts)]
+    visible = [environment.prefix, *(mount.inside for mount in spec.mounts)]
     if not any(_under(spec.cwd, path) for path in visible):
         raise SandboxError(f"the working folder {spec.cwd} of the run {spec.name} lies in none of its mounts")
 

@@ -66,6 +66,16 @@ class Sandbox(ABC):
     def notice(self) -> str:
         """What a person must know where runs are not isolated; empty where they are."""
 
+    def desk(self, folder: Path) -> Path:
+        """Return the folder whose ``in`` and ``out`` a probe sees: the run's own, on the host."""
+        return folder
+
+    def put_away(self, folder: Path) -> None:  # noqa: B027 - on the host they lie there already
+        """Bring what a probe was given and answered into the folder of its run."""
+
+    def close(self) -> None:  # noqa: B027 - the host keeps nothing
+        """End what was kept for further runs."""
+
     @abstractmethod
     def run(
         self, spec: RunSpec, on_line: Callable[[str], None] | None = None, *, folder: Path | None = None
@@ -130,8 +140,9 @@ def run_probe(
         PorterError: of the family *error*: a failure that the probe expected.
     """
     folder = new_run_folder(sandbox.runs, probe.replace("_", "-"))
-    library = _lay_out(folder, probe, request)
-    inside, outside = folder / "in", folder / "out"
+    desk = sandbox.desk(folder)
+    library = _lay_out(desk, probe, request)
+    inside, outside = desk / "in", desk / "out"
     spec = RunSpec(
         name=probe.replace("_", "-"),
         argv=(
@@ -153,8 +164,11 @@ def run_probe(
         },
         limits=limits or Limits(),
     )
-    result = sandbox.run(spec, on_line, folder=folder)
-    told = _read_answer(outside / "answer.json")
+    try:
+        result = sandbox.run(spec, on_line, folder=folder)
+    finally:
+        sandbox.put_away(folder)
+    told = _read_answer(folder / "out" / "answer.json")
     if result.ended == "exited" and result.exit_code == EXPECTED_FAILURE and told is not None:
         with contextlib.suppress(msgspec.MsgspecError):
             expected = from_json(told, ToldError).error
@@ -187,7 +201,7 @@ def _lay_out(folder: Path, probe: str, request: Record) -> Path:
     inside, library = folder / "in", folder / "in" / "lib"
     kernel = library / "porter" / "weights" / "kernel"
     kernel.mkdir(parents=True)
-    (folder / "out").mkdir()
+    (folder / "out").mkdir(exist_ok=True)
     for package in (library / "porter", library / "porter" / "weights"):
         (package / "__init__.py").write_text("", encoding="utf-8")
     for module in sorted((_PACKAGE / "weights" / "kernel").glob("*.py")):

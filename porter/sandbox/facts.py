@@ -84,20 +84,29 @@ def for_run(spec: RunSpec, environment: Environment) -> HostFacts:
     host = machine()
     needed = [environment.prefix, *environment.read_only, *(m.path for m in spec.mounts if not m.writable)]
     if host.uid == 0 and host.bwrap:
-        for path in needed:
-            if not _open_to_others(path):
-                raise SandboxError(
-                    f"the sandbox cannot read {path}",
-                    why="as root, porter runs untrusted files as a user without rights, and that user may "
-                    "not read this",
-                    next_step=f"chmod -R o+rX {path}",
-                )
+        check_open(needed)
         droppable = True
     else:
         everything = [*needed, *(mount.path for mount in spec.mounts if mount.writable)]
         droppable = all(_reachable(path) for path in everything)
     user = NOBODY if host.uid == 0 and droppable else host.uid
     return msgspec.structs.replace(host, droppable=droppable, tasks=_tasks(user))
+
+
+def check_open(paths: Iterable[str]) -> None:
+    """Refuse what the user that a run of root becomes could not read.
+
+    Raises:
+        SandboxError: one of the paths is closed to others.
+    """
+    for path in paths:
+        if not _open_to_others(path):
+            raise SandboxError(
+                f"the sandbox cannot read {path}",
+                why="as root, porter runs untrusted files as a user without rights, and that user may "
+                "not read this",
+                next_step=f"chmod -R o+rX {path}",
+            )
 
 
 def _bubblewrap(bare: HostFacts) -> tuple[HostFacts, str]:

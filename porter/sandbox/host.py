@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +23,7 @@ from porter.sandbox.argv import (
 )
 from porter.sandbox.base import COMMAND, LOG, Sandbox, new_run_folder, tail
 from porter.sandbox.process import Ended, execute
+from porter.sandbox.shown import lent, with_real_paths, write_script
 
 _SCRATCH = "scratch"
 
@@ -57,16 +57,16 @@ class HostSandbox(Sandbox):
             SandboxError: the sandbox itself could not start. A command that fails is no error.
         """
         kept = new_run_folder(self.runs, spec.name) if folder is None else folder
-        spec, environment = _with_real_paths(spec), _with_real_prefix(self.environment)
+        spec, environment = with_real_paths(spec), _with_real_prefix(self.environment)
         host = facts.for_run(spec, environment)
         if not host.bwrap:
             spec = _with_scratch(spec, kept / _SCRATCH)
         argv = host_argv(spec, environment, host)
         before = preparation(spec, host)
         command = " && ".join(shlex.join(part) for part in (before, argv) if part)
-        _write_script(kept / COMMAND, command)
+        write_script(kept / COMMAND, command)
         user = run_user(host)
-        with _lent([mount.path for mount in spec.mounts if mount.writable], user):
+        with lent([mount.path for mount in spec.mounts if mount.writable], user):
             ended = execute(argv, kept / LOG, spec.limits, on_line)
         if not host.bwrap:
             shutil.rmtree(kept / _SCRATCH, ignore_errors=True)
@@ -113,31 +113,6 @@ def remedy(host: HostFacts) -> str:
     return "make this work: bwrap --ro-bind / / true"
 
 
-@contextlib.contextmanager
-def _lent(folders: Iterable[str], user: int) -> Iterator[None]:
-    """Give folders to another user, and what that user owns there back to the former owner."""
-    if user == os.getuid():
-        yield
-        return
-    owners = {folder: Path(folder).stat() for folder in folders}
-    try:
-        for folder in owners:
-            for path in _everything(Path(folder)):
-                os.chown(path, user, user, follow_symlinks=False)
-        yield
-    finally:
-        for folder, owner in owners.items():
-            for path in _everything(Path(folder)):
-                if path.lstat().st_uid == user:
-                    os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-
-
-def _everything(folder: Path) -> Iterator[Path]:
-    yield folder
-    for parent, folders, files in os.walk(folder):
-        yield from (Path(parent, name) for name in (*folders, *files))
-
-
 def _check_started(ended: Ended, log: Path, host: HostFacts) -> None:
     """Raise where one of the sandbox's own tools ended the run before the program began."""
     if ended.how != "exited" or ended.code == 0:
@@ -157,13 +132,6 @@ def _own_code(ended: Ended, host: HostFacts) -> int:
     return ended.code
 
 
-def _write_script(path: Path, command: str) -> None:
-    path.write_text(
-        f"#!/bin/sh\n# Repeats this run. Its output comes to this terminal.\n{command}\n", encoding="utf-8"
-    )
-    path.chmod(0o755)
-
-
 def _with_scratch(spec: RunSpec, scratch: Path) -> RunSpec:
     scratch.mkdir(exist_ok=True)
     return msgspec.structs.replace(
@@ -171,16 +139,6 @@ def _with_scratch(spec: RunSpec, scratch: Path) -> RunSpec:
         mounts=(*spec.mounts, Mount(path=str(scratch), writable=True)),
         variables={**spec.variables, "HOME": str(scratch), "TMPDIR": str(scratch)},
     )
-
-
-def _with_real_paths(spec: RunSpec) -> RunSpec:
-    """Add the real path of every mount that is reached through a symbolic link; programs ask for either."""
-    mounts = [*spec.mounts]
-    for mount in spec.mounts:
-        real = os.path.realpath(mount.path)
-        if real != mount.path:
-            mounts.append(msgspec.structs.replace(mount, path=real))
-    return msgspec.structs.replace(spec, mounts=tuple(mounts))
 
 
 def _with_real_prefix(environment: Environment) -> Environment:

@@ -9,7 +9,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -35,7 +35,13 @@ class Ended(Record, frozen=True, kw_only=True):
 
 
 def execute(
-    argv: Sequence[str], log: Path, limits: Limits, on_line: Callable[[str], None] | None = None
+    argv: Sequence[str],
+    log: Path,
+    limits: Limits,
+    on_line: Callable[[str], None] | None = None,
+    *,
+    variables: Mapping[str, str] | None = None,
+    beside: Callable[[], None] = lambda: None,
 ) -> Ended:
     """Run a command, with nothing of the caller's environment, until it ends or a limit ends it.
 
@@ -47,13 +53,16 @@ def execute(
         log: file that gets standard output and error, up to 64 MiB.
         limits: of these the time and the memory of the whole tree of processes are watched here.
         on_line: told each line, without control characters.
+        variables: its whole environment; nothing where None.
+        beside: called where a limit ends the run, to end what is not below the command.
     """
     started = time.monotonic()
     lines = _Lines(on_line)
-    with log.open("wb") as sink, _group(argv) as process:
+    with log.open("wb") as sink, _group(argv, variables or {}) as process:
         assert process.stdout is not None
         how, reason = _follow(process, _Capped(sink), lines, limits, started)
         if reason:
+            beside()
             sink.write(f"\nporter ended this run: {reason}\n".encode())
     lines.close()
     return Ended(code=process.returncode, how=how, reason=reason, seconds=time.monotonic() - started)
@@ -78,13 +87,13 @@ def _resident(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def _group(argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+def _group(argv: Sequence[str], variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={},
+        env=dict(variables),
         cwd="/",
         start_new_session=True,
     )

@@ -96,6 +96,17 @@ def gate(given: Given) -> None:
 
 
 @app.command()
+def shell(
+    repo: Annotated[str, typer.Argument(help="tao-pytorch or tao-deploy.")],
+    workspace: WorkspaceArgument = Path(),
+) -> None:
+    """Open a shell in the same environment as the gates of a repository."""
+    from porter import commands
+
+    raise typer.Exit(commands.shell(repo, workspace))
+
+
+@app.command()
 def gates(workspace: WorkspaceArgument = Path(), as_json: Json = False) -> None:
     """List every gate with its state and the command that runs it."""
     from porter import commands

@@ -60,6 +60,13 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "into": _option(
         str, "", "--output", text="Folder of the bundle. [./porter-bundle-<model>]", metavar="DIR"
     ),
+    "engine": _option(
+        str | None,
+        None,
+        "--engine",
+        text="Where models and gates run: auto, docker, podman or host. [auto: docker, podman, host]",
+        metavar="ENGINE",
+    ),
     "branch": _option(str, "", "--branch", text="Local branch to make. [feature/add-<name>]"),
     "base": _option(
         list[str] | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from porter.records.base import Task, digest
 from porter.records.journal import PhaseRecord
 from porter.records.options import PortOptions
 from porter.records.reference import Repo, Strategy
+from porter.records.sandbox import EngineChoice
 from porter.renew import changes, renew
 from porter.session import PortSession
 from porter.ui import Ui
@@ -116,6 +118,15 @@ def gate(given: Given) -> None:
             terminal.show_gates(results, as_json=given.json)
 
 
+def shell(runtime: str, root: Path) -> int:
+    """Give the person a terminal where the gates of a repository run; return its exit code."""
+    from porter import shell as opened
+
+    workspace = Workspace.open(root)
+    session = PortSession(workspace, Ui())
+    return opened.run(session, runtime)
+
+
 def review(given: Given) -> None:
     """Write the page of a port and say what is unproven; runs nothing."""
     from porter.phases.table import PHASES
@@ -193,13 +204,17 @@ def _walk_phases(
     from porter.gates.results import stopped_gate
     from porter.phases.table import PHASES
 
-    return walk(
-        PHASES,
-        session,
-        last=last,
-        on_event=on_event,
-        failure=lambda *stop: session.with_command(stopped_gate(*stop)),
-    )
+    session.runtimes.sweep()
+    try:
+        return walk(
+            PHASES,
+            session,
+            last=last,
+            on_event=on_event,
+            failure=lambda *stop: session.with_command(stopped_gate(*stop)),
+        )
+    finally:
+        session.runtimes.close()
 
 
 def _walk(
@@ -280,6 +295,7 @@ def _options(given: Given) -> PortOptions:
         data=str(Path(given.data).expanduser().absolute()) if given.data else None,
         strategy=_strategy(given.strategy),
         settings=_settings(given.settings or []),
+        engine=engine_choice(given.engine),
     )
     if not given.bundle:
         return options
@@ -316,6 +332,19 @@ def _task(text: str | None) -> Task | None:
         if text == task:
             return task  # type: ignore[no-any-return]
     raise UsageError(f"--task {text} is not a task.", why=f"tasks: {', '.join(get_args(Task))}")
+
+
+def engine_choice(text: str | None) -> EngineChoice:
+    """Return where runs go; what is not said on the command line is read from ``PORTER_ENGINE``."""
+    wanted = text or os.environ.get("PORTER_ENGINE") or "auto"
+    for choice in get_args(EngineChoice):
+        if wanted == choice:
+            return choice  # type: ignore[no-any-return]
+    raise UsageError(
+        f"{wanted} is not an engine.",
+        why=f"engines: {', '.join(get_args(EngineChoice))}",
+        next_step="--engine podman, say; without it PORTER_ENGINE is asked, then auto",
+    )
 
 
 def _bases(given: list[str]) -> dict[str, Any]:

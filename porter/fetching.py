@@ -18,7 +18,7 @@ from porter.records.bundle import Bundle
 from porter.records.options import PortOptions
 from porter.records.reference import Release, Repo
 from porter.reference.release import read_release
-from porter.session import REHEARSAL
+from porter.runtimes import REHEARSAL
 from porter.ui import Ui
 
 _ALWAYS: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy")

@@ -18,7 +18,7 @@ def renew(workspace: Workspace, given: PortOptions) -> PortOptions:
     """Return the options of the port in *workspace* with what *given* says anew.
 
     What is not given stays as it is. Settings and clones are added to those that are there; revision,
-    data, strategy and bundle replace theirs.
+    data, strategy, bundle and engine replace theirs.
 
     Raises:
         WorkspaceError: something is asked for that makes another port of it.
@@ -48,6 +48,7 @@ def renew(workspace: Workspace, given: PortOptions) -> PortOptions:
         data=given.data or there.data,
         strategy=given.strategy or there.strategy,
         bundle=given.bundle or there.bundle,
+        engine=there.engine if given.engine == "auto" else given.engine,
         settings={**there.settings, **given.settings},
         clones={**there.clones, **given.clones},
         bases={**there.bases, **given.bases},
@@ -58,7 +59,7 @@ def changes(old: PortOptions, new: PortOptions) -> tuple[str, ...]:
     """Say what differs, one line each."""
     said = [
         f"{name}: {getattr(old, name) or 'none'} -> {getattr(new, name)}"
-        for name in ("revision", "data", "strategy", "bundle")
+        for name in ("revision", "data", "strategy", "bundle", "engine")
         if getattr(old, name) != getattr(new, name)
     ]
     for kind, before, after in (

@@ -8,31 +8,23 @@ import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from porter import resources
-from porter.errors import PorterError, SandboxError, WorkspaceError
+from porter.errors import PorterError, SandboxError
 from porter.journal import Journal
 from porter.records.base import Record, digest
 from porter.records.gates import GateResult
 from porter.records.inspection import FromPickles, Inspection, Source
 from porter.records.options import PortOptions
-from porter.records.reference import Layout, Reference, ReferenceChoice, Release, Repo
-from porter.records.sandbox import Environment, Limits, Mount, RunResult, RunSpec
+from porter.records.reference import Layout, Reference, ReferenceChoice, Repo
+from porter.records.sandbox import Limits, Mount, Profile, RunResult, RunSpec
+from porter.runtimes import Runtime, Runtimes
 from porter.tao_clones import TaoClones
 from porter.ui import Ui
 from porter.workspace import Workspace
 
-if TYPE_CHECKING:
-    from porter.sandbox.base import Sandbox
-
 T = TypeVar("T")
-
-Runtime = Repo | Literal["rehearsal"]
-"""Whose environment a run gets: a repository's, or the rehearsal's whatever TensorRT there is."""
-
-REHEARSAL = "tao-deploy-7.0.1"
-"""The requirement set that runs tao-deploy without a GPU; its stand-ins serve every 7.x release."""
 
 
 class PortSession:
@@ -53,9 +45,10 @@ class PortSession:
         self.dry_run = dry_run
         self.against = against
         self.journal = Journal(workspace, say=ui.info)
-        self._sandboxes: dict[Runtime, Sandbox] = {}
         self.tao = TaoClones(workspace, ui, self._read_layout)
+        self.runtimes = Runtimes(workspace, ui, self.tao, lambda: self.references[0].release)
         self._last_run: Path | None = None
+        self._profile: Profile = "gate"
 
     @property
     def options(self) -> PortOptions:
@@ -182,77 +175,15 @@ class PortSession:
         """Phase 2's result."""
         return self.journal.made("choice", ReferenceChoice)
 
-    def environment(self, release: Release | None = None) -> Environment:
-        """Return the release's managed environment; builds it the first time."""
-        from porter.sandbox import environments
-
-        release = release or self.references[0].release
-        if not release.environment:
-            raise WorkspaceError(
-                f"There is no environment for tao-pytorch {release.version or 'of an unknown release'}.",
-                why="; ".join(release.evidence) or "its release is not known",
-                next_step="check out a release that has a requirement set under containers/",
-            )
-        found = environments.find(release.environment)
-        if found is not None:
-            return found
-        with self.ui.working(f"building the environment {release.environment} (once per machine)"):
-            return environments.ensure(release.environment, progress=self.ui.progress)
-
-    @functools.cached_property
-    def deploy_environment(self) -> Environment:
-        """What runs tao-deploy: TensorRT where this machine has it, else the rehearsal environment."""
-        from porter.sandbox import tensorrt
-
-        return tensorrt.find() or self.rehearsal_environment
-
-    @functools.cached_property
-    def rehearsal_environment(self) -> Environment:
-        """The environment without a GPU: stand-ins, TensorRT-RTX's parser, pytest, linters."""
-        from porter.sandbox import environments
-
-        found = environments.find(REHEARSAL)
-        if found is not None:
-            return found
-        with self.ui.working(f"building the environment {REHEARSAL} (once per machine)"):
-            return environments.ensure(REHEARSAL, progress=self.ui.progress)
-
-    @property
-    def rehearses(self) -> bool:
-        """Whether TensorRT is stood in for."""
-        return self.deploy_environment.name == REHEARSAL
-
-    def runtime(self, runtime: Runtime) -> Environment:
-        """Return the environment that runs the code of a repository, or the rehearsal's.
-
-        In the ``core`` layout the worktree of tao-core comes before anything installed, and after the
-        stand-ins: those of its modules that a rehearsal stands in for stay stood in for.
-        """
-        import msgspec
-
-        if runtime == "rehearsal":
-            found = self.rehearsal_environment
-        else:
-            found = self.deploy_environment if runtime == "tao-deploy" else self.environment()
-        core = self.workspace.clone_path("tao-core")
-        if not self.tao.has_core or not core.is_dir():
-            return found
-        return msgspec.structs.replace(
-            found,
-            read_only=(*found.read_only, str(core)),
-            python_path=(*found.python_path, str(core)),
-        )
-
-    def sandbox(self, runtime: Runtime = "tao-pytorch") -> Sandbox:
-        """Return the sandbox that probes and gates of *runtime* run in."""
-        if runtime not in self._sandboxes:
-            from porter.sandbox.host import HostSandbox
-
-            sandbox = HostSandbox(self.runtime(runtime), self.workspace.runs)
-            if sandbox.notice and not self._sandboxes:
-                self.ui.warn(sandbox.notice)
-            self._sandboxes[runtime] = sandbox
-        return self._sandboxes[runtime]
+    @contextlib.contextmanager
+    def inspecting(self) -> Iterator[None]:
+        """Run everything as what opens files that nobody vouches for, in containers that end with it."""
+        self._profile = "inspect"
+        try:
+            yield
+        finally:
+            self._profile = "gate"
+            self.runtimes.close("inspect")
 
     def probe(
         self,
@@ -286,7 +217,7 @@ class PortSession:
         mounts += [Mount(path=str(path), writable=True) for path in write]
         with self.ui.working(f"running {name.replace('_', ' ')} in the sandbox"), self._noting_run():
             return run_probe(
-                self.sandbox(runtime),
+                self.runtimes.sandbox(runtime, self._profile),
                 name,
                 request,
                 answer,
@@ -312,13 +243,13 @@ class PortSession:
         mounts += [Mount(path=str(path), writable=True) for path in write]
         spec = RunSpec(
             name=name,
-            argv=(self.runtime(runtime).python, *arguments),
+            argv=(self.runtimes.of(runtime).python, *arguments),
             cwd=str(write[0]),
             mounts=tuple(mounts),
             variables={**(variables or {}), "PYTHONPATH": ":".join(str(path) for path in packages)},
         )
         with self.ui.working(f"running {name} in the sandbox"), self._noting_run():
-            return self.sandbox(runtime).run(spec)
+            return self.runtimes.sandbox(runtime, self._profile).run(spec)
 
     @contextlib.contextmanager
     def _noting_run(self) -> Iterator[None]:
@@ -343,7 +274,7 @@ class PortSession:
         code: dict[str, Any] = {"model": self.source}
         for repo in repos:
             suffix = "" if repo == "tao-pytorch" else f" of {repo}"
-            code |= {f"environment{suffix}": self.runtime(repo).digest, f"code{suffix}": self.code(repo)}
+            code |= {f"environment{suffix}": self.runtimes.of(repo).digest, f"code{suffix}": self.code(repo)}
         return self.journal.step(name, {**inputs, **code}, kind, run, outputs)
 
     def code(self, repo: Repo = "tao-pytorch") -> str:

@@ -141,7 +141,7 @@ def _deploy_gate(session: PortSession, context: ClassificationContext) -> GateRe
         gate,
         f"`{context.name}` took up where export left off, on the shipped specs ({', '.join(seconds)})",
         folder=str(results),
-        runtime=session.deploy_environment.name,
+        runtime=session.runtimes.deploy.name,
     )
 
 

@@ -230,7 +230,7 @@ def parser_gate(session: PortSession) -> GateResult:
         {
             "request": request,
             "onnx": session.fingerprint(onnx),
-            "environment": session.rehearsal_environment.digest,
+            "environment": session.runtimes.rehearsal.digest,
         },
         RtxAnswer,
         lambda: session.probe("rtx_build", request, RtxAnswer, read=[onnx.parent], runtime="rehearsal"),

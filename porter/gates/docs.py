@@ -58,7 +58,7 @@ def docs_gate(session: PortSession) -> GateResult:
     if not place.is_file():
         back = f"git -C {session.deploy_worktree} checkout -- {reference.docs_page}"
         return failed(gate, f"{reference.docs_page} is gone from the worktree", fix=f"{back}; porter resume")
-    tools = session.runtime("rehearsal").digest
+    tools = session.runtimes.of("rehearsal").digest
     text = session.prove(
         "docs-table", {"tools": tools}, str, lambda: _again(session, reference), repos=("tao-deploy",)
     )

@@ -100,7 +100,7 @@ def engine_gates(session: PortSession, context: ClassificationContext) -> Iterat
 
 def ran(session: PortSession, gate: str, summary: str, **evidence: Any) -> GateResult:
     """Return the gate as passed where TensorRT is, and as rehearsed where it is stood in for."""
-    return (rehearsed if session.rehearses else passed)(gate, summary, **evidence)
+    return (rehearsed if session.runtimes.rehearses else passed)(gate, summary, **evidence)
 
 
 def _run(bench: _Bench) -> DeployAnswer:

@@ -25,7 +25,7 @@ def clean_gate(session: PortSession) -> GateResult:
     repos: tuple[Repo, ...] = ("tao-pytorch", "tao-deploy") if session.tao.has_deploy else ("tao-pytorch",)
     schemas = str(session.workspace.clone_path("tao-core")) if session.tao.has_core else ""
     for repo in repos:
-        environment, worktree = session.runtime(repo), str(session.workspace.clone_path(repo))
+        environment, worktree = session.runtimes.of(repo), str(session.workspace.clone_path(repo))
         facts = _facts(session, repo)
         core = core_of(facts, environment, schemas)
         problems += clean_problems(repo, worktree, facts, schemas)

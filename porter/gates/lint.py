@@ -61,7 +61,7 @@ def lint_gate(session: PortSession, repo: Repo) -> GateResult:
         session.fingerprint(session.workspace.clone_path(home) / RCFILE) for home in _homes(session, repo)
     ]
     inputs = {"asked": asked, "before": asked_before, "sources": sources, "rules": rules}
-    tools = session.rehearsal_environment.digest
+    tools = session.runtimes.rehearsal.digest
     return session.prove(gate, {**inputs, "tools": tools}, GateResult, execute, repos=(repo,))
 
 

@@ -18,7 +18,8 @@ from porter.records.plan import FilePlan
 from porter.records.reference import Repo
 from porter.records.sandbox import Limits
 from porter.records.validate import WheelFacts, WheelRequest
-from porter.session import PortSession, Runtime
+from porter.runtimes import Runtime
+from porter.session import PortSession
 
 _PLANS: dict[Repo, str] = {"tao-pytorch": "file-plan", "tao-deploy": "deploy-file-plan"}
 # tao-pytorch's setup.py imports torch; tao-deploy's needs setuptools alone.
@@ -48,7 +49,7 @@ def wheel_gate(session: PortSession, repo: Repo) -> GateResult:
         facts = session.probe("build_wheel", request, WheelFacts, read=[worktree], runtime=_BUILDERS[repo])
         return session.with_command(_verdict(gate, session.options.name, generated, facts))
 
-    builder = {"builder": session.runtime(_BUILDERS[repo]).digest}
+    builder = {"builder": session.runtimes.of(_BUILDERS[repo]).digest}
     return session.prove(gate, {"request": request, **builder}, GateResult, execute, repos=(repo,))
 
 
@@ -163,7 +164,7 @@ def _compute_capabilities() -> list[str]:
 
 
 def _by_hand(session: PortSession) -> str:
-    python, worktree = session.environment().python, session.worktree
+    python, worktree = session.runtimes.environment().python, session.worktree
     out = session.workspace.results / "wheels"
     words = [python, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out)]
     return shlex.join([*words, str(worktree)])

@@ -210,7 +210,7 @@ def _build(
 ) -> TargetModule:
     request = BuildTargetRequest(target=target_spec(session, context, root))
     plan = session.journal.made("file-plan", FilePlan)
-    inputs: dict[str, Any] = {"plan": plan, "environment": session.environment().digest}
+    inputs: dict[str, Any] = {"plan": plan, "environment": session.runtimes.environment().digest}
     if root == session.worktree:
         inputs["worktree"] = session.code()
     return session.journal.step(
@@ -229,7 +229,7 @@ def _convert(session: PortSession, plan: WeightPlan) -> Conversion:
     request = ConvertRequest(folder=folder, plan=plan, checkpoint=str(path))
     return session.journal.step(
         "conversion",
-        {"plan": plan, "source": session.source, "environment": session.environment().digest},
+        {"plan": plan, "source": session.source, "environment": session.runtimes.environment().digest},
         Conversion,
         lambda: session.probe("convert", request, Conversion, read=[folder], write=[path.parent]),
         outputs=lambda done: [Path(done.checkpoint)],

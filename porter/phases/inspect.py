@@ -22,6 +22,11 @@ _ONNX_TOLERANCE = 1e-3
 
 def run(session: PortSession) -> Iterator[GateResult]:
     """Inspect the model, make the worktrees, check the images, probe the model in the sandbox."""
+    with session.inspecting():
+        yield from _run(session)
+
+
+def _run(session: PortSession) -> Iterator[GateResult]:
     source = _source(session)
     inspection = _inspection(session, source)
     wanted = missing(session)
@@ -218,7 +223,7 @@ def _clones_gate(session: PortSession, release: Release) -> GateResult:
 
 
 def _environment_gate(session: PortSession, release: Release) -> GateResult:
-    environment = session.environment(release)
+    environment = session.runtimes.environment(release)
     names = ("torch", "transformers", "timm", "pytorch-lightning", "nvidia-tao-core", "onnx", "onnxruntime")
     versions = {name: environment.versions[name] for name in names if name in environment.versions}
     return passed(
@@ -289,10 +294,14 @@ def _probe(session: PortSession, inspection: Inspection) -> ModelProbe:
     )
     return session.journal.step(
         "model-probe",
-        {"source": source, "request": request, "environment": session.environment().digest},
+        {"source": source, "request": request, "environment": session.runtimes.environment().digest},
         ModelProbe,
         lambda: session.probe(
-            "inspect_model", request, ModelProbe, read=[source.folder], error=ModelRejectedError
+            "inspect_model",
+            request,
+            ModelProbe,
+            read=[source.folder],
+            error=ModelRejectedError,
         ),
     )
 

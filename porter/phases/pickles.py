@@ -26,7 +26,7 @@ def read(session: PortSession, inspection: Inspection) -> Inspection:
     names = hub.pickles(source)
     made = session.journal.step(
         PICKLES_STEP,
-        {"source": source, "files": names, "environment": session.environment().digest},
+        {"source": source, "files": names, "environment": session.runtimes.environment().digest},
         FromPickles,
         lambda: _convert(session, inspection, names),
         outputs=lambda done: [Path(done.folder)],
@@ -43,7 +43,12 @@ def _convert(session: PortSession, inspection: Inspection, names: tuple[str, ...
     request = ReadPickles(folder=str(origin), files=names, target=str(target))
     try:
         session.probe(
-            "read_pickles", request, PicklesRead, read=[origin], write=[folder], error=ModelRejectedError
+            "read_pickles",
+            request,
+            PicklesRead,
+            read=[origin],
+            write=[folder],
+            error=ModelRejectedError,
         )
         tensors = safetensors.read_file(target)
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from porter.records.base import Record, Task
 from porter.records.reference import Strategy
+from porter.records.sandbox import EngineChoice
 
 
 class PortOptions(Record, frozen=True, kw_only=True):
@@ -17,6 +18,7 @@ class PortOptions(Record, frozen=True, kw_only=True):
         base: branch, tag or commit that the port starts from; *bases* has those of single repos.
         bundle: folder of the offline bundle that the port lives on; empty for none.
         strategy: the one that was asked for; None takes the first that fits.
+        engine: where model files are opened and gates run.
         settings: ``--set`` overrides of spec defaults, by dotted schema key.
         year: year of the licence headers, kept so that a later render gives the same text.
     """
@@ -34,4 +36,5 @@ class PortOptions(Record, frozen=True, kw_only=True):
     strategy: Strategy | None = None
     settings: dict[str, str] = {}
     bundle: str = ""
+    engine: EngineChoice = "auto"
     year: int = 0

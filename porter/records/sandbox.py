@@ -91,7 +91,7 @@ class Engine(Record, frozen=True, kw_only=True):
         version: of what runs the containers: of the daemon, for Docker.
         rootless: whether its containers belong to a user namespace of the caller's.
         selinux: whether the kernel enforces SELinux labels on what a container reads.
-        why: why it is this one, in a few words.
+        hard_limits: the caller's own by ulimit name, which an engine without a daemon cannot raise.
     """
 
     name: Literal["docker", "podman"]
@@ -99,7 +99,7 @@ class Engine(Record, frozen=True, kw_only=True):
     version: str
     rootless: bool = False
     selinux: bool = False
-    why: str = ""
+    hard_limits: dict[str, int] = {}
 
 
 EngineName = Literal["docker", "podman", "host"]

@@ -77,6 +77,10 @@ class Sandbox(ABC):
         """End what was kept for further runs."""
 
     @abstractmethod
+    def interactive(self, spec: RunSpec) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Return the command, and its environment, that gives a person a terminal where runs take place."""
+
+    @abstractmethod
     def run(
         self, spec: RunSpec, on_line: Callable[[str], None] | None = None, *, folder: Path | None = None
     ) -> RunResult:

@@ -30,7 +30,15 @@ from porter.records.sandbox import (
 from porter.sandbox import engines
 from porter.sandbox.argv import NOBODY, check, common_variables
 from porter.sandbox.base import COMMAND, LOG, Sandbox, new_run_folder, tail
-from porter.sandbox.container_argv import covers, exec_argv, merged, once_argv, start_argv, variables
+from porter.sandbox.container_argv import (
+    covers,
+    exec_argv,
+    merged,
+    once_argv,
+    shell_argv,
+    start_argv,
+    variables,
+)
 from porter.sandbox.facts import check_open
 from porter.sandbox.process import Ended, execute
 from porter.sandbox.shown import lent, with_real_paths, write_script
@@ -50,6 +58,9 @@ _ENGINE_WORDS = (
     "OCI runtime exec failed",
     "Cannot connect to the Docker",
 )
+_CLIENTS_OWN = (1, 125, 126, 127)
+"""Exit codes with which the clients tell failures of their own."""
+_KILLED = (137, 143)
 _OOM = "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null"
 
 
@@ -120,6 +131,17 @@ class ContainerSandbox(Sandbox):
             (folder / name).mkdir(exist_ok=True)
             for path in sorted((self.place.desk / name).iterdir()):
                 path.rename(folder / name / path.name)
+
+    def interactive(self, spec: RunSpec) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Return the command, and its environment, that gives a person a terminal where runs take place."""
+        spec = with_real_paths(spec)
+        check(spec, self.environment)
+        container = msgspec.structs.replace(
+            self._wanted(spec), name=f"{self.place.name}-{os.getpid()}", labels=self.place.labels
+        )
+        given = variables(spec, self.environment, self._common(spec.limits))
+        argv = shell_argv(self.place.engine, container, given, spec.argv)
+        return argv, engines.client_variables(os.environ)
 
     def run(
         self, spec: RunSpec, on_line: Callable[[str], None] | None = None, *, folder: Path | None = None
@@ -297,7 +319,9 @@ class ContainerSandbox(Sandbox):
             self.discard()
             gib = spec.limits.memory_bytes / 2**30
             return -9, "killed", f"it ran out of memory: its container has {gib:.1f} GiB"
-        if code < 0 or _gone(client):
+        words = _engine_failure(tail(log, 1)) if code in _CLIENTS_OWN else ""
+        # A program may end with any of these codes too; the container tells.
+        if code < 0 or client.poll() is not None or ((words or code in _KILLED) and _gone(client)):
             last = tail(log, 2)
             self.discard()
             raise SandboxError(
@@ -305,7 +329,7 @@ class ContainerSandbox(Sandbox):
                 why=last or f"{self.place.engine.name}, its client or the container was ended from outside",
                 next_step="see that the engine runs (porter doctor), then: porter resume",
             )
-        if code in (125, 126, 127, 1) and (words := _engine_failure(tail(log, 1))):
+        if words:
             self.discard()
             raise SandboxError(
                 f"{self.place.engine.name} could not start {spec.name}",

@@ -163,7 +163,8 @@ def _boundaries(engine: Engine, container: Container) -> Iterator[str]:
     yield f"--pids-limit={limits.processes}"
     if limits.cpus:
         yield f"--cpus={limits.cpus}"
-    yield from ("--ulimit=core=0:0", f"--ulimit=fsize={limits.file_bytes}:{limits.file_bytes}")
+    wanted = {**engine.hard_limits, "core": 0, "fsize": limits.file_bytes}
+    yield from (f"--ulimit={name}={value}:{value}" for name, value in sorted(wanted.items()))
     size = limits.memory_bytes // 4
     execution = "exec"
     if container.profile == "inspect":

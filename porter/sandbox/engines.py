@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -156,7 +158,24 @@ def _facts(trial: Engine, answer: dict[str, dict[str, object]]) -> Engine:
     else:
         host: dict[str, dict[str, object]] = answer["host"]  # type: ignore[assignment]
         version, rootless = str(answer["version"]["Version"]), bool(host["security"]["rootless"])
-    return msgspec.structs.replace(trial, version=version, rootless=rootless, selinux=_selinux())
+    return msgspec.structs.replace(
+        trial,
+        version=version,
+        rootless=rootless,
+        selinux=_selinux(),
+        # Naming any limit makes Podman forget those of its configuration.
+        hard_limits=_hard_limits() if trial.name == "podman" else {},
+    )
+
+
+def _hard_limits() -> dict[str, int]:
+    limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    hard = {name: resource.getrlimit(number)[1] for name, number in limits.items()}
+    with contextlib.suppress(OSError, ValueError):
+        # Podman lowers its own limit to this, and may then not raise that of a container.
+        pids = int(Path("/proc/sys/kernel/pid_max").read_text(encoding="ascii"))
+        hard["nproc"] = min(pids, hard["nproc"]) if hard["nproc"] >= 0 else pids
+    return {name: value for name, value in hard.items() if value != resource.RLIM_INFINITY}
 
 
 def _selinux() -> bool:

@@ -41,6 +41,11 @@ class HostSandbox(Sandbox):
         """What is not protected, and how to change that; empty where bubblewrap works."""
         return notice(facts.machine())
 
+    def interactive(self, spec: RunSpec) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Return the command, and its environment, that gives a person a terminal where runs take place."""
+        spec, environment = with_real_paths(spec), _with_real_prefix(self.environment)
+        return host_argv(spec, environment, facts.for_run(spec, environment)), {}
+
     def run(
         self, spec: RunSpec, on_line: Callable[[str], None] | None = None, *, folder: Path | None = None
     ) -> RunResult:

@@ -15,6 +15,7 @@ from porter.records.inspection import Source
 from porter.records.options import PortOptions
 from porter.records.reference import Reference
 from porter.records.sandbox import Environment
+from porter.runtimes import Runtimes
 from porter.session import PortSession
 from porter.ui import Ui
 from porter.workspace import Workspace
@@ -33,7 +34,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PortSession:
     here = Environment(
         name="test", prefix=sys.prefix, python=sys.executable, digest="", read_only=(sys.base_prefix,)
     )
-    monkeypatch.setattr(PortSession, "runtime", lambda _session, _repo: here)
+    monkeypatch.setattr(Runtimes, "of", lambda _runtimes, _repo: here)
     workspace = Workspace.create(tmp_path / "port", PortOptions(source="org/net", name="net"))
     made = PortSession(workspace, Ui(quiet=True))
     source = Source(kind="hub", ref="org/net", sha="0" * 40, folder="/nowhere")

@@ -8,8 +8,8 @@ import pytest
 
 from porter.records.reference import Reference
 from porter.records.sandbox import Environment
+from porter.runtimes import REHEARSAL
 from porter.sandbox import environments
-from porter.session import REHEARSAL
 from tests.conftest import REAL_CACHE
 from tests.e2e.conftest import deploy_clone
 from tests.gates.consistency.port import Port

@@ -106,7 +106,7 @@ class Port:
         """Write the ONNX file that the gates of phase 3 export."""
         path = self.root / "results" / "gates" / "export" / f"{NAME}.onnx"
         path.parent.mkdir(parents=True, exist_ok=True)
-        python = self.session.environment().python
+        python = self.session.runtimes.environment().python
         arguments = [str(path), json.dumps(names), json.dumps(batch), json.dumps(size)]
         subprocess.run([python, "-c", _GRAPH, *arguments], check=True, capture_output=True)
 

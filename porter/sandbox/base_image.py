@@ -33,8 +33,8 @@ _FORMAT = 1
 _SECONDS = 180
 _SHELL = "sh"
 _PROGRAMS = """
-sh bash cat chmod cp cut date df dirname du echo env false find grep head id kill less ln ls mkdir mktemp mv nproc
-ps pwd readlink rm rmdir sed seq sleep sort stat tail tar tee test timeout touch tr true uname wc which xargs
+sh bash cat chmod cp cut date df dirname du echo env false find grep head id kill less ln ls mkdir mktemp mv
+nproc ps pwd readlink rm rmdir sed seq sleep sort stat tail tar tee test timeout touch tr true uname wc which xargs
 """
 # What wheels may ask of any Linux beside what Python itself is linked with.
 _LIBRARIES = """
@@ -95,9 +95,8 @@ def contents(interpreter: Interpreter) -> tuple[tuple[str, str], ...]:
     programs = {name: path for name, path in found.items() if path}
     if _SHELL not in programs:
         raise SandboxError("this machine has no sh to make a base image of")
-    modules = sorted(
-        str(path) for path in Path(interpreter.base_prefix).glob("lib/python3*/lib-dynload/*.so")
-    )
+    base = Path(interpreter.base_prefix)
+    modules = sorted(str(path) for path in base.glob("lib/python3*/lib-dynload/*.so"))
     linked = libraries([*programs.values(), interpreter.executable, *modules])
     folders = list(dict.fromkeys(str(Path(path).parent) for path in linked))
     more = [path for name in _LIBRARIES.split() if (path := _in(folders, name))]

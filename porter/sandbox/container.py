@@ -240,7 +240,8 @@ class ContainerSandbox(Sandbox):
         asked += [*self.place.shown, *spec.mounts]
         current = self._container
         if current is not None and self.place.profile == "gate":
-            asked += current.mounts
+            # Some folders live no longer than the run that asked for them.
+            asked += [mount for mount in current.mounts if Path(mount.path).exists()]
         limits = msgspec.structs.replace(spec.limits, seconds=0)
         wanted = Container(
             name=self.place.name,

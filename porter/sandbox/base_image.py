@@ -34,7 +34,8 @@ _SECONDS = 180
 _SHELL = "sh"
 _PROGRAMS = """
 sh bash cat chmod cp cut date df dirname du echo env false find grep head id kill less ln ls mkdir mktemp mv
-nproc ps pwd readlink rm rmdir sed seq sleep sort stat tail tar tee test timeout touch tr true uname wc which xargs
+nproc ps pwd readlink rm rmdir sed seq sleep sort stat tail tar tee test timeout touch tr true uname wc which
+xargs
 """
 # What wheels may ask of any Linux beside what Python itself is linked with.
 _LIBRARIES = """

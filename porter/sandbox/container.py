@@ -105,6 +105,7 @@ class ContainerSandbox(Sandbox):
         self.uid = os.getuid() or NOBODY
         self._container: Container | None = None
         self._client: subprocess.Popen[bytes] | None = None
+        self._identities: dict[str, tuple[int, int]] = {}
         self._oom_kills = 0
 
     @property
@@ -261,11 +262,14 @@ class ContainerSandbox(Sandbox):
 
     def _ensure(self, wanted: Container, kept: Path) -> subprocess.Popen[bytes]:
         """Return the client of a container that is as wanted and alive."""
-        if self._client is not None and self._client.poll() is None and self._container == wanted:
+        alive = self._client is not None and self._client.poll() is None
+        # A container goes on seeing a folder that was replaced since; the run means the new one.
+        shown = {mount.path: _identity(mount.path) for mount in wanted.mounts}
+        if alive and self._client is not None and self._container == wanted and self._identities == shown:
             return self._client
         self.close()
         self._client = self._start(wanted, kept)
-        self._container, self._oom_kills = wanted, 0
+        self._container, self._identities, self._oom_kills = wanted, shown, 0
         atexit.register(self.close)
         return self._client
 
@@ -398,6 +402,14 @@ def _says_ready(client: subprocess.Popen[bytes]) -> bool:
             return False
         said += data
     return b"ready\n" in said
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        facts = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return (facts.st_dev, facts.st_ino)
 
 
 def _gone(client: subprocess.Popen[bytes]) -> bool:

@@ -169,7 +169,7 @@ class ContainerSandbox(Sandbox):
         given = variables(spec, self.environment, self._common(spec.limits))
         command = self._repeat(wanted, spec, given, kept)
         write_script(kept / COMMAND, command)
-        client = self._ensure(wanted, kept)
+        client = self._ensure(wanted)
         self._live(client, spec.limits.seconds + _GRACE_SECONDS)
         argv = exec_argv(self.place.engine, self.place.name, spec, given)
         try:
@@ -260,7 +260,7 @@ class ContainerSandbox(Sandbox):
             return wanted
         return current if covers(current, spec.mounts) else wanted
 
-    def _ensure(self, wanted: Container, kept: Path) -> subprocess.Popen[bytes]:
+    def _ensure(self, wanted: Container) -> subprocess.Popen[bytes]:
         """Return the client of a container that is as wanted and alive."""
         alive = self._client is not None and self._client.poll() is None
         # A container goes on seeing a folder that was replaced since; the run means the new one.
@@ -268,14 +268,15 @@ class ContainerSandbox(Sandbox):
         if alive and self._client is not None and self._container == wanted and self._identities == shown:
             return self._client
         self.close()
-        self._client = self._start(wanted, kept)
+        self._client = self._start(wanted)
         self._container, self._identities, self._oom_kills = wanted, shown, 0
         atexit.register(self.close)
         return self._client
 
-    def _start(self, container: Container, kept: Path) -> subprocess.Popen[bytes]:
+    def _start(self, container: Container) -> subprocess.Popen[bytes]:
         argv = start_argv(self.place.engine, container, _IDLE_SECONDS)
-        errors = kept / "engine.txt"
+        self.place.desk.mkdir(parents=True, exist_ok=True)
+        errors = self.place.desk / "engine.txt"
         with errors.open("wb") as sink:
             client = subprocess.Popen(
                 argv,
@@ -334,7 +335,7 @@ class ContainerSandbox(Sandbox):
                 why=last or f"{self.place.engine.name}, its client or the container was ended from outside",
                 next_step="see that the engine runs (porter doctor), then: porter resume",
             )
-        if words:
+        if words and not self._serves():
             self.discard()
             raise SandboxError(
                 f"{self.place.engine.name} could not start {spec.name}",
@@ -344,6 +345,14 @@ class ContainerSandbox(Sandbox):
         if code == 127 and "not found" in tail(log, 1):
             return 127, "exited", f"the command {spec.argv[0]} was not found in {self.environment.image}"
         return (128 - code if 128 < code <= 128 + 64 else code), "exited", ""
+
+    def _serves(self) -> bool:
+        """Return whether the container serves runs: a program may print what an engine would say."""
+        try:
+            done = engines.call(self.place.engine, ["exec", self.place.name, "/bin/sh", "-c", ":"])
+        except SandboxError:
+            return False
+        return done.returncode == 0
 
     def _out_of_memory(self) -> bool:
         """Return whether the kernel ended something for want of memory since this was last asked."""

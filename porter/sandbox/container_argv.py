@@ -18,8 +18,12 @@ HOSTNAME = "sandbox"
 SHARED_MEMORY = {"inspect": "1g", "gate": "16g"}
 """Size of /dev/shm; that of a gate is what TAO's data loaders ask for."""
 
-# Ends what a run left behind: every process that the container's init does not stand for.
-WRAPPER = '"$@"; code=$?; kill -KILL -1 2>/dev/null; exit "$code"'
+# Ends what a run left behind: every process but the container's first, and what lies in its memory. Folders
+# of the host may be mounted below /tmp; -xdev keeps out of them.
+WRAPPER = (
+    '"$@"; code=$?; kill -KILL -1 2>/dev/null; '
+    'find /tmp /dev/shm -xdev -mindepth 1 -delete 2>/dev/null; exit "$code"'
+)
 
 
 def start_argv(engine: Engine, container: Container, seconds: int) -> tuple[str, ...]:
@@ -152,6 +156,7 @@ def variables(spec: RunSpec, environment: Environment, common: Mapping[str, str]
 def _boundaries(engine: Engine, container: Container) -> Iterator[str]:
     limits = container.limits
     yield from ("--pull=never", "--network=none", f"--hostname={HOSTNAME}", "--log-driver=none")
+    yield f"--add-host={HOSTNAME}:127.0.0.1"
     yield from ("--cap-drop=ALL", "--security-opt=no-new-privileges")
     if engine.selinux:
         # A label of its own would keep the container from reading what it is shown.

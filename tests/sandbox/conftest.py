@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from porter.records.sandbox import Environment, Limits, Mount, RunResult, RunSpec
-from porter.sandbox import environments, facts
+from porter.records.sandbox import Engine, Environment, Limits, Mount, Profile, RunResult, RunSpec
+from porter.sandbox import base_image, environments, facts, interpreters
+from porter.sandbox.base import Sandbox
+from porter.sandbox.container import WORKSPACE_LABEL, ContainerSandbox, Place
 from porter.sandbox.host import HostSandbox
 from tests.conftest import REAL_CACHE
+from tests.engines import docker, docker_host, engine, podman
+
+__all__ = ["docker", "docker_host", "engine", "podman"]
 
 RunPython = Callable[..., RunResult]
 
 
+_EVERYWHERE = ("test_isolation", "test_probe")
+"""Modules whose tests hold for every engine."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.module.__name__.endswith(_EVERYWHERE) and "sandbox" in metafunc.fixturenames:
+        metafunc.parametrize("sandbox", ["host", "podman", "docker"], indirect=True)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    called = getattr(item, "callspec", None)
+    if called is not None and called.params.get("sandbox", "host") != "host":
+        return
     if item.get_closest_marker("bwrap") and not facts.machine().bwrap:
         pytest.skip(f"bubblewrap is not used here: {facts.machine().problem}")
 
@@ -30,8 +50,35 @@ def environment() -> Environment:
 
 
 @pytest.fixture
-def sandbox(environment: Environment, tmp_path: Path) -> HostSandbox:
-    return HostSandbox(environment, tmp_path / "runs")
+def sandbox(request: pytest.FixtureRequest, environment: Environment, tmp_path: Path) -> Iterator[Sandbox]:
+    """The host sandbox, or the container sandbox of the engine that the test is parametrized with."""
+    name = getattr(request, "param", "host")
+    if name == "host":
+        yield HostSandbox(environment, tmp_path / "runs")
+        return
+    with container_sandbox(request.getfixturevalue(name), environment, tmp_path) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def container_sandbox(
+    engine: Engine, environment: Environment, root: Path, profile: Profile = "inspect", workspace: str = ""
+) -> Iterator[ContainerSandbox]:
+    """Make a container sandbox on the base image whose containers end with it."""
+    label = workspace or f"test-{uuid.uuid4().hex[:12]}"
+    place = Place(
+        engine=engine,
+        profile=profile,
+        name=f"porter-{label}",
+        labels={WORKSPACE_LABEL: label},
+        desk=root / "desk",
+    )
+    image = base_image.ensure(engine, interpreters.this())
+    made = ContainerSandbox(msgspec.structs.replace(environment, image=image), root / "runs", place)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture
@@ -42,7 +89,7 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run_python(sandbox: HostSandbox, out: Path) -> RunPython:
+def run_python(sandbox: Sandbox, out: Path) -> RunPython:
     """Run Python source in the sandbox, with ``out`` writable and as its working folder."""
 
     def run(

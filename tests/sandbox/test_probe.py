@@ -14,8 +14,7 @@ from porter.errors import DataError, SandboxError
 from porter.records.base import Record
 from porter.records.sandbox import Limits, Mount
 from porter.sandbox import base
-from porter.sandbox.base import new_run_folder, run_probe
-from porter.sandbox.host import HostSandbox
+from porter.sandbox.base import Sandbox, new_run_folder, run_probe
 
 pytestmark = pytest.mark.bwrap
 
@@ -57,7 +56,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
     return write
 
 
-def test_a_probe_is_asked_and_answers(sandbox: HostSandbox, probe: Probe) -> None:
+def test_a_probe_is_asked_and_answers(sandbox: Sandbox, probe: Probe) -> None:
     lines: list[str] = []
     request = Question(text="a 'quoted' {text}")
     answer = run_probe(sandbox, probe(ECHO), request, Answer, on_line=lines.append)
@@ -69,7 +68,7 @@ def test_a_probe_is_asked_and_answers(sandbox: HostSandbox, probe: Probe) -> Non
 
 
 def test_a_probe_finds_the_kernel_and_the_folders_it_is_given(
-    sandbox: HostSandbox, probe: Probe, tmp_path: Path
+    sandbox: Sandbox, probe: Probe, tmp_path: Path
 ) -> None:
     library, data = tmp_path / "library", tmp_path / "data"
     for folder in (library, data):
@@ -95,7 +94,7 @@ def test_a_probe_finds_the_kernel_and_the_folders_it_is_given(
     assert answer == Answer(text="helper from data fast", number=7)
 
 
-def test_a_probe_runs_whatever_the_umask_is(sandbox: HostSandbox, probe: Probe) -> None:
+def test_a_probe_runs_whatever_the_umask_is(sandbox: Sandbox, probe: Probe) -> None:
     before = os.umask(0o077)
     try:
         assert run_probe(sandbox, probe(ECHO), Question(), Answer).number == 3
@@ -103,7 +102,7 @@ def test_a_probe_runs_whatever_the_umask_is(sandbox: HostSandbox, probe: Probe) 
         os.umask(before)
 
 
-def test_an_expected_failure_is_raised_as_the_callers_family(sandbox: HostSandbox, probe: Probe) -> None:
+def test_an_expected_failure_is_raised_as_the_callers_family(sandbox: Sandbox, probe: Probe) -> None:
     source = (
         "import json, sys\n"
         "told = {'what': 'an image is\\x1b[31m broken', 'why': 'cat.png', 'next_step': 'remove it'}\n"
@@ -119,9 +118,7 @@ def test_an_expected_failure_is_raised_as_the_callers_family(sandbox: HostSandbo
     )
 
 
-def test_a_probe_that_dies_shows_its_last_lines_and_how_to_repeat_it(
-    sandbox: HostSandbox, probe: Probe
-) -> None:
+def test_a_probe_that_dies_shows_its_last_lines_and_how_to_repeat_it(sandbox: Sandbox, probe: Probe) -> None:
     source = "import sys\nfor n in range(40): print('line', n)\nraise ValueError('\\x1b[2Jno such layer')\n"
     with pytest.raises(SandboxError) as caught:
         run_probe(sandbox, probe(source), Question(), Answer)
@@ -147,7 +144,7 @@ def test_a_probe_that_dies_shows_its_last_lines_and_how_to_repeat_it(
     ],
 )
 def test_a_probe_without_an_answer_says_how_it_ended(
-    sandbox: HostSandbox, probe: Probe, source: str, text: str
+    sandbox: Sandbox, probe: Probe, source: str, text: str
 ) -> None:
     with pytest.raises(SandboxError, match=text):
         run_probe(sandbox, probe(source), Question(), Answer, limits=Limits(seconds=1))
@@ -157,7 +154,7 @@ def test_a_probe_without_an_answer_says_how_it_ended(
     "answer", ['{"text": 5}', '{"text": "x", "number": "\\u001b[2J"}', '{"text": "x", "more": 1}', "[1", ""]
 )
 def test_an_answer_that_does_not_fit_the_schema_is_refused(
-    sandbox: HostSandbox, probe: Probe, answer: str
+    sandbox: Sandbox, probe: Probe, answer: str
 ) -> None:
     with pytest.raises(SandboxError, match="does not fit") as caught:
         run_probe(sandbox, probe(f"import sys; open(sys.argv[2], 'w').write({answer!r})"), Question(), Answer)
@@ -165,7 +162,7 @@ def test_an_answer_that_does_not_fit_the_schema_is_refused(
 
 
 def test_an_answer_that_is_a_link_or_a_pipe_is_not_followed(
-    sandbox: HostSandbox, probe: Probe, tmp_path: Path
+    sandbox: Sandbox, probe: Probe, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret.json"
     secret.write_text('{"text": "only the caller may read this"}')
@@ -177,7 +174,7 @@ def test_an_answer_that_is_a_link_or_a_pipe_is_not_followed(
 
 
 def test_what_a_probe_links_to_keeps_its_owner_and_mode(
-    sandbox: HostSandbox, probe: Probe, tmp_path: Path
+    sandbox: Sandbox, probe: Probe, tmp_path: Path
 ) -> None:
     target = tmp_path / "target"
     target.write_text("x")

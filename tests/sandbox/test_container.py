@@ -134,7 +134,7 @@ def test_a_folder_that_was_replaced_is_the_new_one(box: ContainerSandbox, out: P
 
 
 def test_processes_and_file_sizes_are_bounded(box: ContainerSandbox, out: Path) -> None:
-    bomb = "import os\ntry:\n    while True: os.fork()\nexcept OSError as error: print('full'); raise SystemExit(7)\n"
+    bomb = "import os\ntry:\n    while True: os.fork()\nexcept OSError: raise SystemExit(7)\n"
     result = run(box, out, bomb, processes=40, seconds=20)
     assert result.exit_code == 7 or result.ended == "timeout"
     assert run(box, out, "print('again')", processes=40).exit_code == 0

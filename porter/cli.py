@@ -145,11 +145,12 @@ def inspect(given: Given) -> None:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+@with_options("engine", "json")
+def doctor(given: Given) -> None:
     """Check what this machine has, and say how to get what is missing."""
     from porter import commands
 
-    commands.doctor(as_json=as_json)
+    commands.doctor(given)
 
 
 def main() -> None:

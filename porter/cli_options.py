@@ -67,6 +67,16 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         text="Where models and gates run: auto, docker, podman or host. [auto: docker, podman, host]",
         metavar="ENGINE",
     ),
+    **{
+        f"image_{name}": _option(
+            str | None,
+            None,
+            f"--image-{name}",
+            text=f"NVIDIA's image that tao-{name} runs in; pulled where it is not there.",
+            metavar="REF",
+        )
+        for name in ("pytorch", "deploy", "dataservices")
+    },
     "branch": _option(str, "", "--branch", text="Local branch to make. [feature/add-<name>]"),
     "base": _option(
         list[str] | None,

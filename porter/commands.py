@@ -185,13 +185,13 @@ def fetch(given: Given) -> None:
     terminal.show_bundle(made, folder, as_json=given.json)
 
 
-def doctor(*, as_json: bool) -> None:
+def doctor(given: Given) -> None:
     """Show the machine's checks; fail when one failed."""
     from porter import doctor as checks
     from porter.report import terminal
 
-    results = checks.checks()
-    terminal.show_gates(results, as_json=as_json)
+    results = checks.checks(engine_choice(given.engine))
+    terminal.show_gates(results, as_json=given.json)
     worst = [result for result in results if result.state == "failed"]
     if worst:
         raise PorterError(worst[0].summary, why=worst[0].cause, next_step=worst[0].fix)
@@ -296,6 +296,11 @@ def _options(given: Given) -> PortOptions:
         strategy=_strategy(given.strategy),
         settings=_settings(given.settings or []),
         engine=engine_choice(given.engine),
+        images={
+            f"tao-{name}": reference
+            for name in ("pytorch", "deploy", "dataservices")
+            if (reference := getattr(given, f"image_{name}"))
+        },
     )
     if not given.bundle:
         return options

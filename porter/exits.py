@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from porter import secrets
 from porter.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, PorterError
 
 
@@ -15,6 +17,7 @@ def run(command: Callable[[], Any]) -> int:
     import typer
 
     try:
+        secrets.load(os.environ)
         result = command()
     except PorterError as error:
         print(f"porter: {error}", file=sys.stderr)

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from porter import secrets
 from porter.errors import WorkspaceError
 
 _SETTINGS = (
@@ -52,7 +53,7 @@ def environment() -> dict[str, str]:
     """Return the environment that git runs with."""
     kept = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in secrets.without().items()
         if not name.startswith("GIT_") or name.startswith(_KEPT)
     }
     return {**kept, **_FORCED}

@@ -17,7 +17,7 @@ _UNSET = PortOptions(source="")
 def renew(workspace: Workspace, given: PortOptions) -> PortOptions:
     """Return the options of the port in *workspace* with what *given* says anew.
 
-    What is not given stays as it is. Settings and clones are added to those that are there; revision,
+    What is not given stays as it is. Settings, clones and images are added to those that are there; revision,
     data, strategy, bundle and engine replace theirs.
 
     Raises:
@@ -49,6 +49,7 @@ def renew(workspace: Workspace, given: PortOptions) -> PortOptions:
         strategy=given.strategy or there.strategy,
         bundle=given.bundle or there.bundle,
         engine=there.engine if given.engine == "auto" else given.engine,
+        images={**there.images, **given.images},
         settings={**there.settings, **given.settings},
         clones={**there.clones, **given.clones},
         bases={**there.bases, **given.bases},
@@ -66,9 +67,10 @@ def changes(old: PortOptions, new: PortOptions) -> tuple[str, ...]:
         ("set", old.settings, new.settings),
         ("clone", old.clones, new.clones),
         ("base", old.bases, new.bases),
+        ("image", old.images, new.images),
     ):
         said += [
-            f"{kind} {key}: {before.get(key, 'none' if kind == 'clone' else 'default')} -> {value}"
+            f"{kind} {key}: {before.get(key, 'none' if kind in ('clone', 'image') else 'default')} -> {value}"
             for key, value in after.items()
             if before.get(key) != value
         ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from porter.errors import WorkspaceError
 from porter.records.base import digest
+from porter.records.images import Prepared
 from porter.records.reference import Release, Repo
 from porter.records.sandbox import Engine, EngineChoice, Environment, Mount, Profile, RunSpec
 from porter.tao_clones import TaoClones
@@ -44,6 +45,7 @@ class Runtimes:
         self._ui = ui
         self._tao = tao
         self._release = release
+        self._prepared: dict[Repo, Prepared] = {}
         self._sandboxes: dict[tuple[Runtime, Profile], Sandbox] = {}
 
     @functools.cached_property
@@ -190,7 +192,16 @@ class Runtimes:
         return (*mounts, *(Mount(path=str(folder), writable=True) for folder in writable))
 
     def _given(self, repo: Repo) -> Environment | None:
-        return None
+        """Return NVIDIA's image for a repository, where one was named."""
+        from porter import machine, tao_images
+
+        reference = self._workspace.load().images.get(repo)
+        if not reference or self.engine is None:
+            return None
+        if repo not in self._prepared:
+            folder = self._workspace.state / "images"
+            self._prepared[repo] = tao_images.prepare(self.engine, repo, reference, folder, self._ui.progress)
+        return tao_images.environment(self._prepared[repo], gpu=machine.check_gpu().state == "passed")
 
     def _managed(self, name: str) -> Environment:
         from porter.sandbox import environments

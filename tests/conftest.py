@@ -21,7 +21,7 @@ REAL_CACHE = Path(os.environ.get("PORTER_CACHE") or Path.home() / ".cache" / "po
 PIP_SETTINGS = Path.home() / ".config" / "pip" / "pip.conf"
 """How the person who runs the tests reaches the package index."""
 
-_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN")
+_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "NGC_KEY", "NGC_API_KEY")
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 
 
@@ -52,6 +52,8 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_ENDPOINT", _NOBODY_LISTENS)
     monkeypatch.setenv("PORTER_TAO_MIRROR", _NOBODY_LISTENS)
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Tests of containers name their engine; the others do not depend on which one answers here.
+    monkeypatch.setenv("PORTER_ENGINE", "host")
     for name, value in GIT_IDENTITY.items():
         monkeypatch.setenv(name, value)
 

@@ -9,9 +9,15 @@ from porter.session import PortSession
 
 
 def run(session: PortSession) -> Iterator[GateResult]:
-    """Check the machine; nothing here stops a port that can do without a GPU or containers."""
+    """Check the machine; what is blocked stops no port, what failed stops it here."""
     from porter import doctor
 
-    for result in doctor.checks():
+    options = session.options
+    for result in doctor.checks(
+        options.engine,
+        options.images,
+        folder=session.workspace.state / "images",
+        progress=session.ui.progress,
+    ):
         if result.gate != "prerequisites-environment":
             yield result

@@ -19,6 +19,7 @@ class PortOptions(Record, frozen=True, kw_only=True):
         bundle: folder of the offline bundle that the port lives on; empty for none.
         strategy: the one that was asked for; None takes the first that fits.
         engine: where model files are opened and gates run.
+        images: NVIDIA's image by repository, where one was named.
         settings: ``--set`` overrides of spec defaults, by dotted schema key.
         year: year of the licence headers, kept so that a later render gives the same text.
     """
@@ -37,4 +38,5 @@ class PortOptions(Record, frozen=True, kw_only=True):
     settings: dict[str, str] = {}
     bundle: str = ""
     engine: EngineChoice = "auto"
+    images: dict[str, str] = {}
     year: int = 0

@@ -6,13 +6,13 @@ function of the commit: porter's own uncommitted work in the clone is never take
 
 from __future__ import annotations
 
-import os
 import subprocess
 import weakref
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
+from porter import secrets
 from porter.errors import WorkspaceError
 
 _REDIRECTS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"})
@@ -31,7 +31,7 @@ def git(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _environment() -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key not in _REDIRECTS}
+    kept = {key: value for key, value in secrets.without().items() if key not in _REDIRECTS}
     return kept | {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
 
 

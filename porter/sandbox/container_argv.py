@@ -112,6 +112,11 @@ def shell_argv(
     )
 
 
+def trial_argv(image: str) -> tuple[str, ...]:
+    """Return the arguments of the smallest run that shows whether containers start here."""
+    return ("run", "--rm", "--pull=never", "--network=none", "--cap-drop=ALL", image, "/bin/true")
+
+
 def covers(container: Container, mounts: Sequence[Mount]) -> bool:
     """Return whether a container sees everything that a run asks for, and may write what it may."""
     return all(

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
+from porter import secrets
+
 _HEARTBEAT = 10.0
 _TAIL = 12
 
@@ -156,5 +158,5 @@ def _worth_showing(line: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _REMOVED}
+    kept = {name: value for name, value in secrets.without().items() if name not in _REMOVED}
     return {**kept, "PYTHONUNBUFFERED": "1", "PIP_PROGRESS_BAR": "off", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}

@@ -131,8 +131,10 @@ def read_architecture(config: Mapping[str, Any], notes: list[str]) -> str:
         ModelRejectedError: what it names is no class name.
     """
     names = config.get("architectures")
-    if not isinstance(names, list) or not names or not isinstance(names[0], str):
+    if names is None or names == []:
         return ""
+    if not isinstance(names, list) or not isinstance(names[0], str):
+        raise _unfit("architectures", names, "it is a list of class names")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", names[0]):
         raise _unfit("architectures", names[0], "that is no class name")
     if len(names) > 1:
@@ -155,6 +157,8 @@ def read_labels(config: Mapping[str, Any], task: Task, notes: list[str]) -> tupl
             number = 2
         notes.append(f"{files.CONFIG} names no labels; transformers takes {number}: LABEL_0, LABEL_1 ...")
         return tuple(f"LABEL_{index}" for index in range(number))
+    if not all(isinstance(label, str | int | float) for label in stated.values()):
+        raise _bad_labels("a label is no text")
     try:
         table = {int(key): str(label) for key, label in stated.items()}
     except ValueError:
@@ -265,7 +269,7 @@ def _defaults(config: Mapping[str, Any], model_type: str) -> Mapping[str, Any]:
 
 def _pair(value: Any) -> tuple[int, int]:
     pair = value if isinstance(value, list | tuple) else [value, value]
-    if len(pair) == 2 and all(type(edge) is int and 1 <= edge <= 16384 for edge in pair):
+    if len(pair) == 2 and all(type(edge) is int and 1 <= edge <= processors.LARGEST_EDGE for edge in pair):
         return pair[0], pair[1]
     raise _unfit("image_size", value, "a size is a number, or height and width")
 

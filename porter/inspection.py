@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from porter import configs, hub, licence, tasks
+from porter import configs, hub, licence, plausible, tasks
 from porter.errors import ModelRejectedError, UsageError
 from porter.hub import files
 from porter.records.base import Task
@@ -61,6 +61,7 @@ def inspect(source: Source, *, task: Task | None = None, ask: Ask | None = None)
         notes.append(_pickled(pickles, contents))
     elif not tensors:
         raise _no_weights(source, contents)
+    plausible.check(source.ref, config, tensors)
     return Inspection(
         source=source,
         model_type=model_type,

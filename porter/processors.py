@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,10 @@ else:
 
 _STYLES = ("plain", "convnext", "levit", "poolformer")
 _OLD, _NEW = "FeatureExtractor", "ImageProcessor"
+
+
+LARGEST_EDGE = 16384
+"""Edge length in pixels beyond which no image is fed to a model."""
 
 
 @functools.cache
@@ -132,13 +137,13 @@ def _caveats(kind: str, stem: str, merged: Mapping[str, Any]) -> Sequence[str]:
 
 def _size(value: Any, name: str, *, square: bool) -> tuple[tuple[int, int] | None, int | None, int | None]:
     """Return (height, width), shortest edge and longest edge, each where *value* has it."""
-    if type(value) is int and value > 0:
+    if type(value) is int and 0 < value <= LARGEST_EDGE:
         return ((value, value), None, None) if square else (None, value, None)
     if isinstance(value, list) and len(value) == 2:
         value = {"height": value[0], "width": value[1]}
     if isinstance(value, dict):
         edges = {key: edge for key, edge in value.items() if edge is not None}
-        if edges and all(type(edge) is int and edge > 0 for edge in edges.values()):
+        if edges and all(type(edge) is int and 0 < edge <= LARGEST_EDGE for edge in edges.values()):
             if set(edges) == {"height", "width"}:
                 return (edges["height"], edges["width"]), None, None
             if set(edges) <= {"shortest_edge", "longest_edge"}:
@@ -156,14 +161,16 @@ def _resample(value: Any) -> int:
 
 def _number(merged: Mapping[str, Any], name: str) -> float:
     value = merged.get(name, 1 / 255 if name == "rescale_factor" else None)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
         return float(value)
     raise _unfit(name, value)
 
 
 def _channels(value: Any, name: str, channels: int) -> tuple[float, ...]:
     values = value if isinstance(value, list) else [value] * channels
-    if values and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    # A deviation divides; and nothing that is not finite is a number of a pixel.
+    if values and numbers and all(math.isfinite(v) and (v > 0 or name != "image_std") for v in values):
         return tuple(float(v) for v in values)
     raise _unfit(name, value)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from porter.errors import ModelRejectedError
 from porter.hub.digests import Digests
-from porter.hub.files import adopt, describing, is_shown, pickles, weights
+from porter.hub.files import PICKLE, adopt, describing, is_shown, pickles, weights
 from porter.records.base import digest
 from porter.records.inspection import Contents, ModelFile, Source
+from porter.safetensors import SINGLE_FILE
 
 _MAX_LISTED = 10_000
 
@@ -30,7 +32,9 @@ def open_folder(ref: str, cache: Path) -> Source:
     root = Path(ref)
     digests = Digests(cache / "digests.json")
     try:
-        there = {entry.name for entry in root.iterdir() if entry.is_file()}
+        listed = {entry.name: entry.is_file() for entry in root.iterdir()}
+        there = {name for name, regular in listed.items() if regular}
+        _refuse_others(ref, set(listed) - there)
         names = describing(there)
         names += tuple(name for name in weights(root) or pickles(root, there) if (root / name).is_file())
         files = [[name, (root / name).stat().st_size, digests.sha256(root / name)] for name in names]
@@ -50,6 +54,16 @@ def open_folder(ref: str, cache: Path) -> Source:
             if not (folder / name).exists():
                 adopt(root / name, folder / name)
     return Source(kind="folder", ref=ref, sha=sha, folder=str(folder))
+
+
+def _refuse_others(ref: str, names: Iterable[str]) -> None:
+    """Refuse what has the name of a model's file and is none: to read a pipe or a device has no end."""
+    for name in describing(names) or sorted({SINGLE_FILE, PICKLE} & {*names}):
+        raise ModelRejectedError(
+            f"{name} of {ref} is no file.",
+            why="it is a folder, a pipe, a device, or a link that leads to none",
+            next_step="choose a model whose files are there",
+        )
 
 
 def list_folder(folder: Path) -> Contents:

@@ -24,11 +24,15 @@ class Mount(Record, frozen=True, kw_only=True):
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """Bounds of one run. Bytes and seconds; *cpus* are processors, 0 for all of them."""
+    """Bounds of one run. Bytes and seconds; *cpus* are processors, 0 for all of them.
+
+    *file_bytes* bounds one file, *written_bytes* what a run adds to its writable mounts altogether.
+    """
 
     seconds: int = 900
     memory_bytes: int = 20 * 2**30
     file_bytes: int = 16 * 2**30
+    written_bytes: int = 32 * 2**30
     processes: int = 2048
     cpus: int = 0
 

@@ -173,7 +173,8 @@ class ContainerSandbox(Sandbox):
         self._live(client, spec.limits.seconds + _GRACE_SECONDS)
         argv = exec_argv(self.place.engine, self.place.name, spec, given)
         try:
-            with lent([mount.path for mount in spec.mounts if mount.writable], self.uid):
+            writable = [mount.path for mount in spec.mounts if mount.writable]
+            with lent(writable, self.uid):
                 ended = execute(
                     argv,
                     kept / LOG,
@@ -181,6 +182,9 @@ class ContainerSandbox(Sandbox):
                     on_line,
                     variables=engines.client_variables(os.environ),
                     beside=self.discard,
+                    folders=writable,
+                    # Podman's monitor leaves a note there when memory runs out.
+                    cwd=str(self.place.desk),
                 )
         except BaseException:
             # ^C, say: the run's processes are in the container, not below its client.
@@ -284,6 +288,7 @@ class ContainerSandbox(Sandbox):
                 stdout=subprocess.PIPE,
                 stderr=sink,
                 env=engines.client_variables(os.environ),
+                cwd=self.place.desk,
                 start_new_session=True,
             )
         assert client.stdout is not None

@@ -71,8 +71,9 @@ class HostSandbox(Sandbox):
         command = " && ".join(shlex.join(part) for part in (before, argv) if part)
         write_script(kept / COMMAND, command)
         user = run_user(host)
-        with lent([mount.path for mount in spec.mounts if mount.writable], user):
-            ended = execute(argv, kept / LOG, spec.limits, on_line)
+        writable = [mount.path for mount in spec.mounts if mount.writable]
+        with lent(writable, user):
+            ended = execute(argv, kept / LOG, spec.limits, on_line, folders=writable)
         if not host.bwrap:
             shutil.rmtree(kept / _SCRATCH, ignore_errors=True)
             (kept / _SCRATCH).mkdir(exist_ok=True)

@@ -18,6 +18,7 @@ from porter.records.sandbox import Limits
 
 _POLL = 0.1
 _MEMORY_POLL = 0.5
+_DISK_POLL = 0.2
 _LOG_BYTES = 64 * 2**20
 _LINE_CHARACTERS = 2000
 
@@ -42,6 +43,8 @@ def execute(
     *,
     variables: Mapping[str, str] | None = None,
     beside: Callable[[], None] = lambda: None,
+    folders: Sequence[str] = (),
+    cwd: str = "/",
 ) -> Ended:
     """Run a command, with nothing of the caller's environment, until it ends or a limit ends it.
 
@@ -55,12 +58,15 @@ def execute(
         on_line: told each line, without control characters.
         variables: its whole environment; nothing where None.
         beside: called where a limit ends the run, to end what is not below the command.
+        folders: what the run may write to; what they grow by is watched here too.
+        cwd: working folder of the command.
     """
     started = time.monotonic()
     lines = _Lines(on_line)
-    with log.open("wb") as sink, _group(argv, variables or {}) as process:
+    growth = _Growth(folders)
+    with log.open("wb") as sink, _group(argv, variables or {}, cwd) as process:
         assert process.stdout is not None
-        how, reason = _follow(process, _Capped(sink), lines, limits, started)
+        how, reason = _follow(process, _Capped(sink), lines, limits, started, growth)
         if reason:
             beside()
             sink.write(f"\nporter ended this run: {reason}\n".encode())
@@ -87,14 +93,14 @@ def _resident(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def _group(argv: Sequence[str], variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def _group(argv: Sequence[str], variables: Mapping[str, str], cwd: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=dict(variables),
-        cwd="/",
+        cwd=cwd,
         start_new_session=True,
     )
     try:
@@ -112,12 +118,17 @@ def _group(argv: Sequence[str], variables: Mapping[str, str]) -> Iterator[subpro
 
 
 def _follow(
-    process: subprocess.Popen[bytes], sink: _Capped, lines: _Lines, limits: Limits, started: float
+    process: subprocess.Popen[bytes],
+    sink: _Capped,
+    lines: _Lines,
+    limits: Limits,
+    started: float,
+    growth: _Growth,
 ) -> tuple[Literal["exited", "timeout", "killed"], str]:
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
     os.set_blocking(descriptor, False)
-    weighed = started
+    weighed, measure_at = started, started + _DISK_POLL
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while True:
@@ -130,6 +141,11 @@ def _follow(
                 return "exited", ""
             if now - started > limits.seconds:
                 return "timeout", f"it ran longer than {limits.seconds} s"
+            if now >= measure_at:
+                if growth.bytes() > limits.written_bytes:
+                    return "killed", f"it wrote more than {limits.written_bytes / 2**30:.1f} GiB"
+                # Where there are many files to look at, they are looked at less often.
+                measure_at = time.monotonic() + max(_DISK_POLL, 20 * (time.monotonic() - now))
             if now - weighed >= _MEMORY_POLL:
                 weighed = now
                 # Counting shared pages once makes the kernel walk over all of them: only when it may matter.
@@ -140,6 +156,27 @@ def _follow(
                         f"it used {used / 2**30:.1f} GiB of memory; the limit is "
                         f"{limits.memory_bytes / 2**30:.1f} GiB"
                     )
+
+
+class _Growth:
+    """What folders hold more than when the run began; links are not followed."""
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        self._folders = tuple(folders)
+        self._before = self._held()
+
+    def bytes(self) -> int:
+        return self._held() - self._before
+
+    def _held(self) -> int:
+        held = 0
+        for folder in self._folders:
+            for parent, _, files in os.walk(folder):
+                for name in files:
+                    with contextlib.suppress(OSError):
+                        # What takes up room: a file may claim a length that it does not have.
+                        held += os.lstat(os.path.join(parent, name)).st_blocks * 512  # noqa: PTH118
+        return held
 
 
 def _exited(pid: int) -> bool:

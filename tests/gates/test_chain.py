@@ -14,6 +14,7 @@ from porter.generate.context import ClassificationContext
 from porter.records.gates import GateResult
 from porter.records.options import PortOptions
 from porter.records.reference import Reference
+from porter.runtimes import Runtimes
 from porter.session import PortSession
 from porter.ui import Ui
 from porter.workspace import Workspace
@@ -33,7 +34,7 @@ FILES = (
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PortSession:
     """A port whose chain ran on a machine without TensorRT."""
-    monkeypatch.setattr(PortSession, "rehearses", True)
+    monkeypatch.setattr(Runtimes, "rehearses", True)
     made = PortSession(Workspace.create(tmp_path / "port", PortOptions(source="a/b")), Ui(quiet=True))
     for path in FILES[:3]:
         (folder_of(made) / path).parent.mkdir(parents=True)
@@ -69,7 +70,7 @@ def write_rows(
 def test_engine_and_trainer_agree(
     session: PortSession, monkeypatch: pytest.MonkeyPatch, rehearses: bool, state: str
 ) -> None:
-    monkeypatch.setattr(PortSession, "rehearses", rehearses)
+    monkeypatch.setattr(Runtimes, "rehearses", rehearses)
     write_rows(folder_of(session) / "trt_evaluate", "evaluate", shift=1e-5)
     gate = _native_gate(session)
     assert gate.state == state

@@ -18,6 +18,7 @@ from porter.records.engines import DeployOutcome
 from porter.records.gates import GateResult
 from porter.records.options import PortOptions
 from porter.records.reference import Reference
+from porter.runtimes import Runtimes
 from porter.session import PortSession
 from porter.ui import Ui
 from porter.workspace import Workspace
@@ -116,7 +117,7 @@ def test_calibration_sees_the_tensors_of_inference(images: tuple[str, ...], said
 @pytest.fixture
 def bench(tmp_path: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> _Bench:
     """Folders as a good run leaves them, on a machine without TensorRT."""
-    monkeypatch.setattr(PortSession, "rehearses", True)
+    monkeypatch.setattr(Runtimes, "rehearses", True)
     session = PortSession(Workspace.create(tmp_path / "port", PortOptions(source="a/b")), Ui(quiet=True))
     made = _Bench(session, context(reference, inspection()), View(root="/view", images={"test": 8}), 3)
     for mode in ("inference", "evaluate"):
@@ -163,7 +164,7 @@ def scripts(bench: _Bench, mode: str, **changed: DeployOutcome) -> GateResult:
 def test_a_run_without_a_fault(
     bench: _Bench, monkeypatch: pytest.MonkeyPatch, mode: str, rehearses: bool, state: str
 ) -> None:
-    monkeypatch.setattr(PortSession, "rehearses", rehearses)
+    monkeypatch.setattr(Runtimes, "rehearses", rehearses)
     gate = scripts(bench, mode)
     assert gate.state == state
     assert "3 rows at batches 1, 3, 5" in gate.summary

@@ -1,0 +1,1 @@
+"""Bad and hostile models and Hub answers, each with what is to become of it."""

@@ -145,12 +145,27 @@ def inspect(given: Given) -> None:
 
 
 @app.command()
-@with_options("engine", "json")
+@with_options("engine", "image_pytorch", "image_deploy", "image_dataservices", "json")
 def doctor(given: Given) -> None:
     """Check what this machine has, and say how to get what is missing."""
     from porter import commands
 
     commands.doctor(given)
+
+
+images = typer.Typer(
+    help="Images for containers where NVIDIA's are not at hand.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(images, name="images")
+
+
+@images.command("build")
+@with_options("sets", "image_base", "engine", "json")
+def images_build(given: Given) -> None:
+    """Build porter's CPU images, from wheels alone; gates use them from then on."""
+    from porter import commands
+
+    commands.images_build(given)
 
 
 def main() -> None:

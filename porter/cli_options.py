@@ -77,6 +77,13 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         )
         for name in ("pytorch", "deploy", "dataservices")
     },
+    "sets": (
+        Annotated[list[str] | None, typer.Argument(help="Requirement sets. [all]", metavar="SET")],
+        None,
+    ),
+    "image_base": _option(
+        str, "", "--base", text="Image with Python to build on. [made of this machine's]", metavar="REF"
+    ),
     "branch": _option(str, "", "--branch", text="Local branch to make. [feature/add-<name>]"),
     "base": _option(
         list[str] | None,

@@ -190,11 +190,41 @@ def doctor(given: Given) -> None:
     from porter import doctor as checks
     from porter.report import terminal
 
-    results = checks.checks(engine_choice(given.engine))
+    with Ui(quiet=given.json).working("looking at this machine"):
+        results = checks.checks(engine_choice(given.engine), _images(given), folder=cache.root() / "images")
     terminal.show_gates(results, as_json=given.json)
     worst = [result for result in results if result.state == "failed"]
     if worst:
         raise PorterError(worst[0].summary, why=worst[0].cause, next_step=worst[0].fix)
+
+
+def images_build(given: Given) -> None:
+    """Build images of requirement sets."""
+    from porter import rehearsal_images
+    from porter.report import terminal
+    from porter.sandbox import engines
+
+    engine = engines.choose(engine_choice(given.engine))
+    if engine is None:
+        raise UsageError(
+            "The host sandbox runs no images.",
+            why="no container engine was found, or --engine host was given",
+            next_step="install Docker or Podman; porter doctor says what is missing",
+        )
+    known = rehearsal_images.set_names()
+    names = given.sets or known
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(
+            f"There is no requirement set {unknown[0]}.", next_step=f"one of: {', '.join(known)}"
+        )
+    ui = Ui(quiet=given.json)
+    for name in names:
+        with ui.working(f"building the image of {name} with {engine.name}"):
+            built = rehearsal_images.build(engine, name, given.image_base, ui.progress)
+        if given.json:
+            terminal.emit(built)
+        else:
+            ui.info(f"{name} is in {engine.name}'s image {built.image}; gates use it from now on")
 
 
 def _walk_phases(
@@ -296,17 +326,21 @@ def _options(given: Given) -> PortOptions:
         strategy=_strategy(given.strategy),
         settings=_settings(given.settings or []),
         engine=engine_choice(given.engine),
-        images={
-            f"tao-{name}": reference
-            for name in ("pytorch", "deploy", "dataservices")
-            if (reference := getattr(given, f"image_{name}"))
-        },
+        images=_images(given),
     )
     if not given.bundle:
         return options
     from porter.fetching import with_bundle
 
     return with_bundle(options, Path(given.bundle).expanduser().absolute())
+
+
+def _images(given: Given) -> dict[str, str]:
+    return {
+        f"tao-{name}": reference
+        for name in ("pytorch", "deploy", "dataservices")
+        if (reference := getattr(given, f"image_{name}"))
+    }
 
 
 def _shut(workspace: Workspace, ui: Ui) -> None:

@@ -161,7 +161,7 @@ class Runtimes:
         if engine is None:
             from porter.sandbox.host import HostSandbox
 
-            host = HostSandbox(environment, self._workspace.runs)
+            host = HostSandbox(environment, self._workspace.runs, self._workspace.load().limits)
             if host.notice and not self._sandboxes:
                 self._ui.warn(host.notice)
             return host
@@ -177,7 +177,7 @@ class Runtimes:
             shown=self._shown(runtime) if profile == "gate" else (),
             cwd=f"{INSIDE}/{runtime}" if profile == "gate" and runtime != "rehearsal" else "/",
         )
-        return ContainerSandbox(environment, self._workspace.runs, place)
+        return ContainerSandbox(environment, self._workspace.runs, place, self._workspace.load().limits)
 
     def _shown(self, runtime: Runtime) -> tuple[Mount, ...]:
         """Return what every gate's container sees, so that few gates need another container."""

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from porter.errors import LockedError, WorkspaceError
 from porter.records.options import PortOptions
+from porter.records.sandbox import Limits, LimitSettings
 from porter.workspace import Workspace
 
 OPTIONS = PortOptions(
@@ -19,6 +21,14 @@ OPTIONS = PortOptions(
     clones={"tao-pytorch": '/a "quoted" path\\'},
     settings={"train.num_epochs": "3"},
 )
+
+
+def created(folder: Path) -> Workspace:
+    workspace = Workspace(folder / "port")
+    workspace.root.mkdir()
+    workspace.save(OPTIONS)
+    return workspace
+
 
 HOLD_THE_LOCK = """
 import sys
@@ -146,3 +156,28 @@ def test_the_lock_is_free_again_after_an_error_inside(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with workspace.lock():
         pass
+
+
+def test_limits_are_settings_that_stay_when_porter_writes_the_options(tmp_path: Path) -> None:
+    workspace = created(tmp_path)
+    assert "limits" not in workspace.options_file.read_text()
+    with workspace.options_file.open("a") as file:
+        file.write("[limits]\nmemory_gb = 8\ncpus = 1\n")
+    workspace.save(msgspec.structs.replace(workspace.load(), name="vit"))
+    limits = workspace.load().limits
+    usual = Limits()
+    assert limits.applied(usual) == msgspec.structs.replace(usual, memory_bytes=8 * 2**30, cpus=1)
+
+
+@pytest.mark.parametrize("line", ["memory_gb = 0", 'memory_gb = "8"', "cpus = -1", "memory = 8"])
+def test_a_limit_that_is_none_is_refused_by_name(tmp_path: Path, line: str) -> None:
+    workspace = created(tmp_path)
+    with workspace.options_file.open("a") as file:
+        file.write(f"[limits]\n{line}\n")
+    with pytest.raises(WorkspaceError, match=line.partition(" ")[0]):
+        workspace.load()
+
+
+@pytest.mark.parametrize(("seconds", "minutes", "left"), [(900, 5, 300), (900, 20, 1200), (36000, 5, 36000)])
+def test_a_run_that_was_given_hours_keeps_them(seconds: int, minutes: int, left: int) -> None:
+    assert LimitSettings(minutes=minutes).applied(Limits(seconds=seconds)).seconds == left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from porter.records.base import Record, Task
 from porter.records.reference import Strategy
-from porter.records.sandbox import EngineChoice
+from porter.records.sandbox import EngineChoice, LimitSettings
 
 
 class PortOptions(Record, frozen=True, kw_only=True):
@@ -21,6 +21,7 @@ class PortOptions(Record, frozen=True, kw_only=True):
         engine: where model files are opened and gates run.
         images: NVIDIA's image by repository, where one was named.
         settings: ``--set`` overrides of spec defaults, by dotted schema key.
+        limits: bounds of runs that were set by hand.
         year: year of the licence headers, kept so that a later render gives the same text.
     """
 
@@ -39,4 +40,5 @@ class PortOptions(Record, frozen=True, kw_only=True):
     bundle: str = ""
     engine: EngineChoice = "auto"
     images: dict[str, str] = {}
+    limits: LimitSettings = LimitSettings()
     year: int = 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
 
 from porter.records.base import Record
 
@@ -35,6 +38,35 @@ class Limits(Record, frozen=True, kw_only=True):
     written_bytes: int = 32 * 2**30
     processes: int = 2048
     cpus: int = 0
+
+
+class LimitSettings(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What a user sets instead of the usual bounds; the table ``limits`` of ``porter.toml``.
+
+    Attributes:
+        minutes: time of a run that has no longer time of its own.
+        memory_gb, written_gb: in 2**30 bytes.
+        processes: processes and threads of a run.
+        cpus: processors.
+    """
+
+    minutes: Annotated[int, Meta(ge=1)] | None = None
+    memory_gb: Annotated[int, Meta(ge=1)] | None = None
+    written_gb: Annotated[int, Meta(ge=1)] | None = None
+    processes: Annotated[int, Meta(ge=64)] | None = None
+    cpus: Annotated[int, Meta(ge=1)] | None = None
+
+    def applied(self, limits: Limits) -> Limits:
+        """Return the bounds of a run with what is set here; a run that was given more time keeps it."""
+        minutes = self.minutes or 0
+        given = {
+            "seconds": max(minutes * 60, limits.seconds if limits.seconds > Limits().seconds else 0),
+            "memory_bytes": (self.memory_gb or 0) * 2**30,
+            "written_bytes": (self.written_gb or 0) * 2**30,
+            "processes": self.processes,
+            "cpus": self.cpus,
+        }
+        return msgspec.structs.replace(limits, **{name: value for name, value in given.items() if value})
 
 
 class Environment(Record, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ import msgspec
 
 from porter.errors import PorterError, SandboxError
 from porter.records.base import Record, from_json, to_json
-from porter.records.sandbox import Environment, Limits, Mount, RunResult, RunSpec
+from porter.records.sandbox import Environment, Limits, LimitSettings, Mount, RunResult, RunSpec
 from porter.sandbox.process import printable
 
 T = TypeVar("T")
@@ -25,6 +25,7 @@ COMMAND = "command.sh"
 EXPECTED_FAILURE = 3
 """Exit code of a probe whose answer is an error that it expected."""
 
+_USUAL = LimitSettings()
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ANSWER_BYTES = 256 * 2**20
 _TAIL_LINES = 15
@@ -50,11 +51,17 @@ class Sandbox(ABC):
     Args:
         environment: the Python environment that every run uses.
         runs: folder that gets one numbered folder per run.
+        limits: what the user sets instead of the usual bounds.
     """
 
-    def __init__(self, environment: Environment, runs: Path) -> None:
+    def __init__(self, environment: Environment, runs: Path, limits: LimitSettings = _USUAL) -> None:
         self.environment = environment
         self.runs = runs.absolute()
+        self._limits = limits
+
+    def bounded(self, spec: RunSpec) -> RunSpec:
+        """Return a run with the bounds that the user set."""
+        return msgspec.structs.replace(spec, limits=self._limits.applied(spec.limits))
 
     @property
     @abstractmethod

@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from porter.errors import SandboxError
@@ -43,6 +43,7 @@ libstdc++.so.6 libgcc_s.so.1 libgomp.so.1 libatomic.so.1 libm.so.6 libresolv.so.
 libpthread.so.0 libutil.so.1 libcrypt.so.1 libanl.so.1 libnsl.so.1 libnss_files.so.2 libnss_dns.so.2 libz.so.1
 libexpat.so.1
 """
+_LEFT_OUT = ("site-packages", "dist-packages", "test", "__pycache__", "idlelib", "tkinter")
 _FOLDERS = {"tmp": 0o1777, "var/tmp": 0o1777, "proc": 0o755, "sys": 0o755, "dev": 0o755, "run": 0o755}
 _ETC = {
     "etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nnobody:x:{NOBODY}:{NOBODY}:nobody:/tmp:/bin/sh\n",
@@ -65,11 +66,41 @@ def ensure(engine: Engine, interpreter: Interpreter) -> str:
     Raises:
         SandboxError: the engine cannot import it, or this machine lacks a shell.
     """
-    name = reference(interpreter)
+    return _import(engine, reference(interpreter), contents(interpreter), {})
+
+
+def with_python(engine: Engine, interpreter: Interpreter) -> str:
+    """Return the base image with this machine's Python in it, under the path that it has here.
+
+    Raises:
+        SandboxError: as :func:`ensure` does.
+    """
+    name = f"{reference(interpreter)}-python"
+    link = {"usr/local/bin/python3": interpreter.executable}
+    return _import(engine, name, (*contents(interpreter), *python_files(interpreter)), link)
+
+
+def python_files(interpreter: Interpreter) -> tuple[tuple[str, str], ...]:
+    """Return an interpreter with its standard library: path inside and file of the host.
+
+    What is installed beside it stays out, and so do its tests and headers.
+    """
+    base = Path(interpreter.base_prefix)
+    library = base / "lib" / f"python{interpreter.minor}"
+    files = [Path(interpreter.executable), *sorted((base / "lib").glob("libpython*.so*"))]
+    for folder, folders, names in os.walk(library):
+        folders[:] = sorted(
+            name for name in folders if name not in _LEFT_OUT and not name.startswith("config-")
+        )
+        files += [Path(folder, name) for name in sorted(names)]
+    return tuple((str(path).lstrip("/"), str(path)) for path in files if path.is_file())
+
+
+def _import(engine: Engine, name: str, files: Sequence[tuple[str, str]], links: Mapping[str, str]) -> str:
     if engines.call(engine, ["image", "inspect", name]).returncode == 0:
         return name
     archive = io.BytesIO()
-    write_archive(archive, contents(interpreter))
+    write_archive(archive, files, links)
     done = engines.call(
         engine,
         ["import", "--change", "ENV PATH=/usr/local/bin:/usr/bin:/bin", "-", name],
@@ -119,16 +150,19 @@ def libraries(files: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def write_archive(target: io.BytesIO, files: Iterable[tuple[str, str]]) -> None:
+def write_archive(
+    target: io.BytesIO, files: Iterable[tuple[str, str]], links: Mapping[str, str] | None = None
+) -> None:
     """Write the image's only layer: the same bytes for the same files, owned by root."""
     with tarfile.open(fileobj=target, mode="w") as archive:
         for folder, mode in _FOLDERS.items():
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             archive.addfile(entry)
-        link = tarfile.TarInfo("usr/bin")
-        link.type, link.linkname = tarfile.SYMTYPE, "/bin"
-        archive.addfile(link)
+        for place, target_path in {"usr/bin": "/bin", **(links or {})}.items():
+            link = tarfile.TarInfo(place)
+            link.type, link.linkname = tarfile.SYMTYPE, target_path
+            archive.addfile(link)
         for name, text in _ETC.items():
             _add(archive, name, text.encode(), 0o644)
         for name, path in files:

@@ -22,6 +22,7 @@ from porter.records.sandbox import (
     Engine,
     Environment,
     Limits,
+    LimitSettings,
     Mount,
     Profile,
     RunResult,
@@ -46,6 +47,7 @@ from porter.sandbox.shown import lent, with_real_paths, write_script
 WORKSPACE_LABEL = "porter.workspace"
 """Label whose value says which workspace a container belongs to."""
 
+_USUAL = LimitSettings()
 _START_SECONDS = 90
 _IDLE_SECONDS = 3600
 """How long a container outlives the last sign of porter between two runs."""
@@ -97,10 +99,13 @@ class ContainerSandbox(Sandbox):
         environment: the Python environment of every run; its image is the container's.
         runs: folder that gets one numbered folder per run.
         place: what is the same for every container.
+        limits: what the user sets instead of the usual bounds.
     """
 
-    def __init__(self, environment: Environment, runs: Path, place: Place) -> None:
-        super().__init__(environment, runs)
+    def __init__(
+        self, environment: Environment, runs: Path, place: Place, limits: LimitSettings = _USUAL
+    ) -> None:
+        super().__init__(environment, runs, limits)
         self.place = place
         self.uid = os.getuid() or NOBODY
         self._container: Container | None = None
@@ -135,7 +140,7 @@ class ContainerSandbox(Sandbox):
 
     def interactive(self, spec: RunSpec) -> tuple[tuple[str, ...], dict[str, str]]:
         """Return the command, and its environment, that gives a person a terminal where runs take place."""
-        spec = with_real_paths(spec)
+        spec = with_real_paths(self.bounded(spec))
         check(spec, self.environment)
         container = msgspec.structs.replace(
             self._wanted(spec), name=f"{self.place.name}-{os.getpid()}", labels=self.place.labels
@@ -161,7 +166,7 @@ class ContainerSandbox(Sandbox):
                 error.
         """
         kept = new_run_folder(self.runs, spec.name) if folder is None else folder
-        spec = with_real_paths(spec)
+        spec = with_real_paths(self.bounded(spec))
         check(spec, self.environment)
         if os.getuid() == 0:
             check_open([mount.path for mount in spec.mounts if not mount.writable])

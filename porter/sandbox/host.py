@@ -43,7 +43,7 @@ class HostSandbox(Sandbox):
 
     def interactive(self, spec: RunSpec) -> tuple[tuple[str, ...], dict[str, str]]:
         """Return the command, and its environment, that gives a person a terminal where runs take place."""
-        spec, environment = with_real_paths(spec), _with_real_prefix(self.environment)
+        spec, environment = with_real_paths(self.bounded(spec)), _with_real_prefix(self.environment)
         return host_argv(spec, environment, facts.for_run(spec, environment)), {}
 
     def run(
@@ -62,7 +62,7 @@ class HostSandbox(Sandbox):
             SandboxError: the sandbox itself could not start. A command that fails is no error.
         """
         kept = new_run_folder(self.runs, spec.name) if folder is None else folder
-        spec, environment = with_real_paths(spec), _with_real_prefix(self.environment)
+        spec, environment = with_real_paths(self.bounded(spec)), _with_real_prefix(self.environment)
         host = facts.for_run(spec, environment)
         if not host.bwrap:
             spec = _with_scratch(spec, kept / _SCRATCH)

@@ -60,6 +60,7 @@ _ENGINE_WORDS = (
     "OCI runtime exec failed",
     "Cannot connect to the Docker",
 )
+_ENDING = ("container state improper", "is not running", "o such container")
 _CLIENTS_OWN = (1, 125, 126, 127)
 """Exit codes with which the clients tell failures of their own."""
 _KILLED = (137, 143)
@@ -337,20 +338,23 @@ class ContainerSandbox(Sandbox):
             return -9, "killed", f"it ran out of memory: its container has {gib:.1f} GiB"
         words = _engine_failure(tail(log, 1)) if code in _CLIENTS_OWN else ""
         # A program may end with any of these codes too; the container tells.
-        if code < 0 or client.poll() is not None or ((words or code in _KILLED) and _gone(client)):
+        over = code < 0 or client.poll() is not None or ((words or code in _KILLED) and _gone(client))
+        if not over and words and not self._serves():
+            over = any(word in words for word in _ENDING)
+            if not over:
+                self.discard()
+                raise SandboxError(
+                    f"{self.place.engine.name} could not start {spec.name}",
+                    why=words,
+                    next_step="see `porter doctor`; then: porter resume",
+                )
+        if over:
             last = tail(log, 2)
             self.discard()
             raise SandboxError(
                 f"the container ended while {spec.name} ran in it",
                 why=last or f"{self.place.engine.name}, its client or the container was ended from outside",
                 next_step="see that the engine runs (porter doctor), then: porter resume",
-            )
-        if words and not self._serves():
-            self.discard()
-            raise SandboxError(
-                f"{self.place.engine.name} could not start {spec.name}",
-                why=words,
-                next_step="see `porter doctor`; then: porter resume",
             )
         if code == 127 and "not found" in tail(log, 1):
             return 127, "exited", f"the command {spec.argv[0]} was not found in {self.environment.image}"
@@ -440,10 +444,4 @@ def _gone(client: subprocess.Popen[bytes]) -> bool:
 
 
 def _engine_failure(line: str) -> str:
-    marks = (
-        "Error: ",
-        "Error response from daemon",
-        "OCI runtime exec failed",
-        "Cannot connect to the Docker",
-    )
-    return line if line.startswith(marks) else ""
+    return line if line.startswith(_ENGINE_WORDS) else ""

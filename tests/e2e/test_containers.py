@@ -155,17 +155,9 @@ def started(
 ) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
     """A port that has just begun to inspect its model in a container."""
     workspace = tmp_path / "port"
-    words = [
-        "port",
-        mini_model,
-        "--tao-pytorch",
-        mini_kit,
-        "--tao-deploy",
-        deploy_clone,
-        "--name",
-        "mini_vit",
-    ]
-    words += ["--engine", "podman", "--yes", "--until", "1", "--workspace", workspace]
+    words: list[str | Path] = ["port", mini_model, "--tao-pytorch", mini_kit, "--tao-deploy", deploy_clone]
+    words += ["--name", "mini_vit", "--branch", f"feature/{tmp_path.name}", "--workspace", workspace]
+    words += ["--engine", "podman", "--yes", "--until", "1"]
     with subprocess.Popen(
         [sys.executable, "-m", "porter", *map(str, words)],
         env={**os.environ, "PORTER_CACHE": str(e2e_cache)},
@@ -176,8 +168,10 @@ def started(
         start_new_session=True,
     ) as process:
         try:
-            wait_for(lambda: list((workspace / ".porter" / "runs").glob("*-inspect-model/command.sh")))
-            wait_for(lambda: containers(podman))
+            runs = workspace / ".porter" / "runs"
+            wait_for(lambda: list(runs.glob("*-inspect-model/command.sh")) or process.poll() is not None)
+            wait_for(lambda: containers(podman) or process.poll() is not None)
+            assert process.poll() is None, process.stderr and process.stderr.read()
             yield workspace, process
         finally:
             process.kill()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from tests.engines import docker, docker_host, engine, podman
 __all__ = ["docker", "docker_host", "engine", "podman"]
 
 RunPython = Callable[..., RunResult]
+MINOR = "{}.{}".format(*sys.version_info)
 
 
 _EVERYWHERE = ("test_isolation", "test_probe")
@@ -135,3 +138,38 @@ def torch_environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
     if found is None:
         pytest.skip("the environment tao-pytorch-7.0.1 is not built; any port builds it")
     return found
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one wheel, and pip configured by the user to look only there."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    for version in ("1.0", "2.0"):
+        metadata = f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
+        wheel = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        with zipfile.ZipFile(folder / f"tiny-{version}-py3-none-any.whl", "w") as file:
+            file.writestr("tiny.py", f"VERSION = {version!r}\n")
+            file.writestr(f"tiny-{version}.dist-info/METADATA", metadata)
+            file.writestr(f"tiny-{version}.dist-info/WHEEL", wheel)
+            file.writestr(f"tiny-{version}.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+    return folder
+
+
+@pytest.fixture
+def sets(tmp_path: Path, wheels: Path) -> Path:
+    """A folder with the requirement set ``small``."""
+    root = tmp_path / "sets"
+    small = root / "small"
+    (small / "stand-ins").mkdir(parents=True)
+    (small / "stand-ins" / "absent.py").write_text("REAL = False\n")
+    (small / "set.toml").write_text(
+        f'title = "A small set"\npythons = ["{MINOR}"]\ngigabytes = 0.05\nminutes = 1\n'
+        'python_path = ["stand-ins"]\n'
+    )
+    (small / "requirements.txt").write_text("# the only one\ntiny==1.0\n")
+    return root

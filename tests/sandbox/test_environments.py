@@ -17,45 +17,10 @@ import pytest
 from porter.errors import SandboxError
 from porter.sandbox import environments, interpreters
 from porter.sandbox.environments import ensure, find, locate
+from tests.sandbox.conftest import MINOR
 from tests.sandbox.test_limits import is_still, wait_for
 
-MINOR = "{}.{}".format(*sys.version_info)
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with one wheel, and pip configured by the user to look only there."""
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    for version in ("1.0", "2.0"):
-        metadata = f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
-        wheel = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        with zipfile.ZipFile(folder / f"tiny-{version}-py3-none-any.whl", "w") as file:
-            file.writestr("tiny.py", f"VERSION = {version!r}\n")
-            file.writestr(f"tiny-{version}.dist-info/METADATA", metadata)
-            file.writestr(f"tiny-{version}.dist-info/WHEEL", wheel)
-            file.writestr(f"tiny-{version}.dist-info/RECORD", "")
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
-    return folder
-
-
-@pytest.fixture
-def sets(tmp_path: Path, wheels: Path) -> Path:
-    """A folder with the requirement set ``small``."""
-    root = tmp_path / "sets"
-    small = root / "small"
-    (small / "stand-ins").mkdir(parents=True)
-    (small / "stand-ins" / "absent.py").write_text("REAL = False\n")
-    (small / "set.toml").write_text(
-        f'title = "A small set"\npythons = ["{MINOR}"]\ngigabytes = 0.05\nminutes = 1\n'
-        'python_path = ["stand-ins"]\n'
-    )
-    (small / "requirements.txt").write_text("# the only one\ntiny==1.0\n")
-    return root
 
 
 def python(environment_python: str, source: str, **variables: str) -> str:

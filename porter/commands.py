@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import shlex
 import shutil
@@ -235,6 +234,7 @@ def _walk_phases(
     from porter.phases.table import PHASES
 
     session.runtimes.sweep()
+    _restore(session)
     try:
         return walk(
             PHASES,
@@ -245,6 +245,17 @@ def _walk_phases(
         )
     finally:
         session.runtimes.close()
+
+
+def _restore(session: PortSession) -> None:
+    """Have phase 1 run again where a worktree that it made is gone: it makes it anew."""
+    from porter import clones
+
+    for repo in session.tao.repos:
+        record = clones.read_record(session.workspace, repo)
+        if record is not None and record.state == "ready" and not Path(record.worktree).exists():
+            session.ui.warn(f"the worktree of {repo} is gone; it is made again")
+            session.journal.forget_steps(1, ())
 
 
 def _walk(
@@ -374,16 +385,10 @@ def _task(text: str | None) -> Task | None:
 
 
 def engine_choice(text: str | None) -> EngineChoice:
-    """Return where runs go; what is not said on the command line is read from ``PORTER_ENGINE``."""
-    wanted = text or os.environ.get("PORTER_ENGINE") or "auto"
-    for choice in get_args(EngineChoice):
-        if wanted == choice:
-            return choice  # type: ignore[no-any-return]
-    raise UsageError(
-        f"{wanted} is not an engine.",
-        why=f"engines: {', '.join(get_args(EngineChoice))}",
-        next_step="--engine podman, say; without it PORTER_ENGINE is asked, then auto",
-    )
+    """Return where runs go."""
+    from porter.sandbox import engines
+
+    return engines.parse(text or "auto", "--engine")
 
 
 def _bases(given: list[str]) -> dict[str, Any]:

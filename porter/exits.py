@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from porter import secrets
-from porter.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, PorterError
+from porter.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, PorterError, WorkspaceError
 
 
 def run(command: Callable[[], Any]) -> int:
@@ -33,6 +34,14 @@ def run(command: Callable[[], Any]) -> int:
         if callable(show := getattr(error, "show", None)) and hasattr(error, "exit_code"):
             show()
             return int(error.exit_code)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            full = WorkspaceError(
+                f"There is no room left for {error.filename or 'what porter writes'}.",
+                why=error.strerror or "the disk is full",
+                next_step="free some space, then: porter resume WORKSPACE",
+            )
+            print(f"porter: {full}", file=sys.stderr)
+            return full.exit_code
         print(_report(error), file=sys.stderr)
         return EXIT_BUG
     # Typer turns ^C into this code by itself.

@@ -25,6 +25,10 @@ _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "NGC_KEY",
 _NOBODY_LISTENS = "http://127.0.0.1:9"
 
 
+# Tests of containers name their engine; the others, and what fixtures of the session run, do not depend on
+# which one answers here.
+os.environ["PORTER_ENGINE"] = "host"
+
 _SHARED_FIXTURES = ("e2e/test_port.py", "e2e/test_real.py", "embedded", "probes")
 
 
@@ -52,7 +56,6 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_ENDPOINT", _NOBODY_LISTENS)
     monkeypatch.setenv("PORTER_TAO_MIRROR", _NOBODY_LISTENS)
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Tests of containers name their engine; the others do not depend on which one answers here.
     monkeypatch.setenv("PORTER_ENGINE", "host")
     for name, value in GIT_IDENTITY.items():
         monkeypatch.setenv(name, value)

@@ -130,7 +130,7 @@ def test_a_workspace_that_is_in_use_is_locked(tmp_path: Path, kit: Path) -> None
 
 def test_a_bug_leaves_a_log_and_its_own_code(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    code = "import porter.cli as c, porter.commands as m; m.doctor = lambda **k: 1 / 0; c.main()"
+    code = "import porter.cli as c, porter.commands as m; m.doctor = lambda *a: 1 / 0; c.main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "doctor"],
         env={**os.environ, "PORTER_CACHE": str(cache)},
@@ -155,6 +155,8 @@ def test_on_a_terminal_it_asks_and_control_c_is_130(tmp_path: Path, kit: Path) -
         stdout=slave,
         stderr=slave,
         start_new_session=True,
+        # Whoever started the tests may have had it ignored, as a shell does in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(slave)
     shown = _read_until(master, b"Network name in TAO")

@@ -40,7 +40,7 @@ from porter.sandbox.container_argv import (
     start_argv,
     variables,
 )
-from porter.sandbox.facts import check_open
+from porter.sandbox.facts import check_open, check_there
 from porter.sandbox.process import Ended, execute
 from porter.sandbox.shown import lent, with_real_paths, write_script
 
@@ -169,6 +169,7 @@ class ContainerSandbox(Sandbox):
         kept = new_run_folder(self.runs, spec.name) if folder is None else folder
         spec = with_real_paths(self.bounded(spec))
         check(spec, self.environment)
+        check_there(spec)
         if os.getuid() == 0:
             check_open([mount.path for mount in spec.mounts if not mount.writable])
         wanted = self._wanted(spec)
@@ -248,11 +249,12 @@ class ContainerSandbox(Sandbox):
         if environment.prefix and not environment.baked:
             own.append(environment.prefix)
         asked = [*(Mount(path=path) for path in dict.fromkeys([*own, *map(os.path.realpath, own)]))]
-        asked += [*self.place.shown, *spec.mounts]
         current = self._container
+        kept = [*self.place.shown]
         if current is not None and self.place.profile == "gate":
-            # Some folders live no longer than the run that asked for them.
-            asked += [mount for mount in current.mounts if Path(mount.path).exists()]
+            kept += current.mounts
+        # Some folders live no longer than the run that asked for them.
+        asked += [*(mount for mount in kept if Path(mount.path).exists()), *spec.mounts]
         limits = msgspec.structs.replace(spec.limits, seconds=0)
         wanted = Container(
             name=self.place.name,
@@ -268,7 +270,8 @@ class ContainerSandbox(Sandbox):
         )
         if current is None or self.place.profile == "inspect" or current.limits != limits:
             return wanted
-        return current if covers(current, spec.mounts) else wanted
+        whole = all(Path(mount.path).exists() for mount in current.mounts)
+        return current if whole and covers(current, spec.mounts) else wanted
 
     def _ensure(self, wanted: Container) -> subprocess.Popen[bytes]:
         """Return the client of a container that is as wanted and alive."""

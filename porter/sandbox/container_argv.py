@@ -120,23 +120,35 @@ def trial_argv(image: str) -> tuple[str, ...]:
 def covers(container: Container, mounts: Sequence[Mount]) -> bool:
     """Return whether a container sees everything that a run asks for, and may write what it may."""
     return all(
-        any(
-            (asked.path == shown.path or asked.path.startswith(f"{shown.path.rstrip('/')}/"))
-            and asked.inside == shown.inside + asked.path[len(shown.path) :]
-            and (shown.writable or not asked.writable)
-            for shown in container.mounts
-        )
+        any(_holds(shown, asked) and (shown.writable or not asked.writable) for shown in container.mounts)
         for asked in mounts
     )
 
 
 def merged(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
-    """Return every place inside once, outer ones before what lies in them; writable wins over read-only."""
+    """Return every place inside once, outer ones before what lies in them; writable wins over read-only.
+
+    What an outer mount shows already, as writable as it is asked for, is no mount of its own: it may come and
+    go with the run.
+    """
     found: dict[str, Mount] = {}
     for mount in mounts:
         if mount.writable or mount.inside not in found:
             found[mount.inside] = mount
-    return tuple(found[place] for place in sorted(found, key=lambda place: Path(place).parts))
+    kept: dict[str, Mount] = {}
+    for place in sorted(found, key=lambda place: Path(place).parts):
+        mount = found[place]
+        outer = next((kept[str(parent)] for parent in Path(place).parents if str(parent) in kept), None)
+        if outer is None or not _holds(outer, mount) or outer.writable != mount.writable:
+            kept[place] = mount
+    return tuple(kept.values())
+
+
+def _holds(outer: Mount, inner: Mount) -> bool:
+    """Return whether one mount shows another's path, at the place that it is asked for."""
+    return (inner.path == outer.path or inner.path.startswith(f"{outer.path.rstrip('/')}/")) and (
+        inner.inside == outer.inside + inner.path[len(outer.path) :]
+    )
 
 
 def variables(spec: RunSpec, environment: Environment, common: Mapping[str, str]) -> dict[str, str]:

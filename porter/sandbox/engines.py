@@ -11,15 +11,16 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from porter.errors import SandboxError
+from porter.errors import SandboxError, UsageError
 from porter.records.sandbox import Engine, EngineChoice
 from porter.sandbox.process import printable
 
 ENGINES: tuple[Literal["docker", "podman"], ...] = ("docker", "podman")
 """In the order in which ``auto`` takes them."""
 
+VARIABLE = "PORTER_ENGINE"
 _SECONDS = 30
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 _KEPT_FAMILIES = ("DOCKER_", "CONTAINERS_", "CONTAINER_HOST", "CONTAINER_SSHKEY", "REGISTRY_AUTH_FILE")
@@ -108,15 +109,46 @@ def find(name: Literal["docker", "podman"]) -> Engine | str:
         return f"{name} answered something else: {error!r}"
 
 
+def parse(text: str, where: str) -> EngineChoice:
+    """Read the name of an engine.
+
+    Args:
+        text: as given.
+        where: what it was given with.
+
+    Raises:
+        UsageError: there is no such engine.
+    """
+    for choice in get_args(EngineChoice):
+        if text == choice:
+            return choice  # type: ignore[no-any-return]
+    raise UsageError(
+        f"{text} is not an engine.",
+        why=f"{where} takes one of: {', '.join(get_args(EngineChoice))}",
+        next_step=f"--engine podman, say; without it {VARIABLE} is asked, then auto",
+    )
+
+
+def preferred(wanted: EngineChoice) -> EngineChoice:
+    """Return what ``auto`` means here: what ``PORTER_ENGINE`` says, where it is set.
+
+    Raises:
+        UsageError: it names no engine.
+    """
+    return parse(os.environ.get(VARIABLE) or wanted, VARIABLE) if wanted == "auto" else wanted
+
+
 def choose(wanted: EngineChoice) -> Engine | None:
     """Return the engine to use; None is the host sandbox.
 
     Args:
-        wanted: ``auto`` takes docker, then podman, then the host.
+        wanted: ``auto`` takes what ``PORTER_ENGINE`` says, else docker, then podman, then the host.
 
     Raises:
         SandboxError: the engine that was named cannot be used.
+        UsageError: ``PORTER_ENGINE`` names no engine.
     """
+    wanted = preferred(wanted)
     if wanted == "host":
         return None
     if wanted == "auto":
@@ -135,6 +167,8 @@ def why(wanted: EngineChoice) -> str:
     """Say in a few words why :func:`choose` answers what it does."""
     if wanted != "auto":
         return "asked for"
+    if preferred(wanted) != "auto":
+        return f"{VARIABLE} says so"
     passed: list[str] = []
     for name in ENGINES:
         found = find(name)

@@ -93,6 +93,21 @@ def for_run(spec: RunSpec, environment: Environment) -> HostFacts:
     return msgspec.structs.replace(host, droppable=droppable, tasks=_tasks(user))
 
 
+def check_there(spec: RunSpec) -> None:
+    """Refuse a run whose files are gone: somebody removed a worktree, say, while porter ran.
+
+    Raises:
+        SandboxError: one of the mounts is not there.
+    """
+    for mount in spec.mounts:
+        if not Path(mount.path).exists():
+            raise SandboxError(
+                f"{mount.path} is not there, and {spec.name} needs it",
+                why="it was removed after porter had made or found it",
+                next_step="restore it if it was yours; then porter resume makes again what was porter's",
+            )
+
+
 def check_open(paths: Iterable[str]) -> None:
     """Refuse what the user that a run of root becomes could not read.
 

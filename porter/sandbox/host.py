@@ -63,6 +63,7 @@ class HostSandbox(Sandbox):
         """
         kept = new_run_folder(self.runs, spec.name) if folder is None else folder
         spec, environment = with_real_paths(self.bounded(spec)), _with_real_prefix(self.environment)
+        facts.check_there(spec)
         host = facts.for_run(spec, environment)
         if not host.bwrap:
             spec = _with_scratch(spec, kept / _SCRATCH)

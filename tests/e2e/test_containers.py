@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -243,3 +244,60 @@ def test_an_engine_that_is_not_there_stops_the_port_before_its_first_phase_ends(
     assert "The engine docker was asked for and cannot be used" in done.err
     assert "--engine auto|docker|podman|host" in done.err
     assert not (tmp_path / "port" / "tao-pytorch").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=False)
+
+
+def test_a_full_disk_ends_in_an_error_and_room_lets_it_go_on(
+    small_disk: Path,
+    e2e_cache: Path,
+    mini_kit: Path,
+    mini_model: Path,
+    deploy_clone: Path,
+    podman: Engine,
+    porter: Port,
+) -> None:
+    workspace = small_disk / "port"
+    words: list[str | Path] = ["port", mini_model, "--tao-pytorch", mini_kit, "--tao-deploy", deploy_clone]
+    words += ["--name", "mini_vit", "--branch", "feature/full-disk", "--workspace", workspace]
+    words += ["--engine", "podman", "--yes", "--until", "1", "--json"]
+    full = porter(*words)
+    assert full.code in (4, 6), full.err
+    assert "No space left on device" in full.err
+    assert "next:" in full.err
+    assert "Traceback" not in full.err
+    assert containers(podman) == []
+    subprocess.run(["mount", "-o", "remount,size=4g", small_disk], check=True)
+    done = porter("resume", workspace, "--yes", "--until", "1", "--json")
+    assert done.code == 0, done.err
+    assert done.gates()["onnx-sanity"]["state"] == "passed"
+
+
+def test_a_worktree_that_is_removed_while_porter_runs_is_named_and_made_again(
+    started: tuple[Path, subprocess.Popen[str]], mini_kit: Path, porter: Port
+) -> None:
+    workspace, process = started
+    shutil.rmtree(workspace / "tao-pytorch")
+    code, said = ends(process)
+    assert code in (0, 4, 6), said
+    assert "bug in porter" not in said
+    assert "Traceback" not in said
+    done = porter("resume", workspace, "--yes", "--until", "2", "--json")
+    assert done.code == 0, done.err
+    assert "the worktree of tao-pytorch is gone; it is made again" in done.err
+    assert (workspace / "tao-pytorch" / "nvidia_tao_pytorch").is_dir()

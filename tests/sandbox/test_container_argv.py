@@ -138,6 +138,13 @@ def test_every_place_is_shown_once_and_outer_ones_first() -> None:
     assert found == (Mount(path="/a"), Mount(path="/a/b/c", writable=True))
 
 
+def test_what_an_outer_mount_shows_as_well_is_no_mount_of_its_own() -> None:
+    outer, elsewhere = Mount(path="/a", writable=True), Mount(path="/z", at="/a/d")
+    kept = [Mount(path="/a/b"), Mount(path="/a/b/c", writable=True)]
+    gone = [Mount(path="/a/x", writable=True), Mount(path="/a/b/e")]
+    assert merged([*gone, *kept, outer, elsewhere]) == (outer, *kept, elsewhere)
+
+
 def test_an_image_of_nvidia_keeps_its_own_path() -> None:
     spec = RunSpec(name="x", argv=("x",), cwd="/", variables={"PYTHONPATH": "/tree", "A": "1"})
     managed = Environment(name="m", prefix="/env", python="p", digest="", python_path=("/stand-ins",))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from porter.errors import SandboxError
+from porter.errors import SandboxError, UsageError
 from porter.sandbox import engines
 
 Client = Callable[[str, str, int], None]
@@ -22,6 +22,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     tools = tmp_path / "tools"
     tools.mkdir()
     monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.delenv("PORTER_ENGINE")
     engines.find.cache_clear()
 
     def make(name: str, text: str, code: int) -> None:
@@ -48,6 +49,20 @@ def test_docker_comes_before_podman_and_both_before_the_host(client: Client) -> 
     assert found is not None
     assert (found.name, found.version, found.rootless) == ("docker", "20.10.24", False)
     assert engines.choose("host") is None
+
+
+def test_auto_is_what_the_environment_says(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    client("podman", PODMAN_SAYS, 0)
+    monkeypatch.setenv("PORTER_ENGINE", "host")
+    assert engines.choose("auto") is None
+    assert engines.why("auto") == "PORTER_ENGINE says so"
+    found = engines.choose("podman")
+    assert found is not None
+    assert found.name == "podman"
+    monkeypatch.setenv("PORTER_ENGINE", "lxc")
+    with pytest.raises(UsageError, match="lxc is not an engine") as refused:
+        engines.choose("auto")
+    assert "PORTER_ENGINE takes one of: auto, docker, podman, host" in refused.value.why
 
 
 def test_an_engine_that_does_not_answer_is_passed_over_and_refused_by_name(client: Client) -> None:

@@ -56,6 +56,19 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
     return write
 
 
+def test_a_folder_that_is_gone_is_named_and_the_next_run_is_none_the_worse(
+    sandbox: Sandbox, probe: Probe, tmp_path: Path
+) -> None:
+    worktree = tmp_path / "tao-pytorch"
+    worktree.mkdir()
+    run_probe(sandbox, probe(ECHO), Question(), Answer, mounts=(Mount(path=str(worktree)),))
+    worktree.rmdir()
+    with pytest.raises(SandboxError, match="tao-pytorch is not there, and some-probe needs it") as gone:
+        run_probe(sandbox, "some_probe", Question(), Answer, mounts=(Mount(path=str(worktree)),))
+    assert "porter resume" in gone.value.next_step
+    assert run_probe(sandbox, "some_probe", Question(), Answer) == Answer(text="hello", number=3)
+
+
 def test_a_probe_is_asked_and_answers(sandbox: Sandbox, probe: Probe) -> None:
     lines: list[str] = []
     request = Question(text="a 'quoted' {text}")

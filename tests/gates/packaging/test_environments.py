@@ -12,7 +12,7 @@ import pytest
 from porter.gates.environments import clean_gate, clean_problems, core_of, core_problems
 from porter.records.sandbox import Environment
 from porter.records.validate import CleanFacts, Installed
-from porter.session import PortSession
+from porter.runtimes import Runtimes
 from tests.gates.packaging.port import Packaged
 
 WORKTREE = "/port/tao-pytorch"
@@ -195,8 +195,8 @@ def test_what_lies_in_an_environment(
     if path:
         # Python runs what a .pth file says when it starts: this one puts a folder before all others.
         (site / "early.pth").write_text(f"import sys; sys.path.insert(0, {str(folder)!r})\n")
-    monkeypatch.setattr(PortSession, "runtime", lambda _session, _runtime: environment)
-    monkeypatch.setattr(lone_port.session, "_sandboxes", {})
+    monkeypatch.setattr(Runtimes, "of", lambda _runtimes, _runtime: environment)
+    monkeypatch.setattr(lone_port.session.runtimes, "_sandboxes", {})
     lone_port.forget()
     gate = clean_gate(lone_port.session)
     assert gate.state == ("failed" if said else "passed"), gate.summary

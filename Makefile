@@ -8,7 +8,7 @@ DEMO ?= demo
 PY := $(VENV)/bin/python
 SETS := tao-pytorch-7.0.1 tao-deploy-7.0.1
 
-.PHONY: demo test lint set-up environment clean
+.PHONY: demo test containers-test lint set-up environment clean
 
 demo: set-up environment
 	@rm -rf $(DEMO)/port
@@ -17,6 +17,15 @@ demo: set-up environment
 
 test: set-up environment
 	$(PY) -m pytest -n 2 --dist loadgroup --durations 15 $(PYTEST_ARGS)
+
+# Installs and configures Podman where it is missing (root, apt), and says which engines were covered.
+containers-test: set-up environment
+	@bash containers/install-podman.sh
+	$(PY) -m tests.corpus
+	$(PY) -m pytest -n 2 --dist loadgroup --durations 15 -rs $(PYTEST_ARGS) \
+	  tests/sandbox tests/corpus tests/e2e/test_containers.py tests/test_doctor.py tests/test_secrets.py
+	$(PY) -m tests.engines
+	$(PY) benchmarks/sandbox_overhead.py
 
 lint: set-up
 	$(VENV)/bin/ruff check .

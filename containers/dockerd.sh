@@ -21,6 +21,8 @@ stop() {
     kill -9 "$pid" 2> /dev/null || true
   fi
   umount "$folder/run/exec/netns/default" 2> /dev/null || true
+  # The daemon mounts its data folder onto itself.
+  umount --lazy "$folder/run/data" 2> /dev/null || true
   rm -rf "$folder/run"
 }
 

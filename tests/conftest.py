@@ -13,7 +13,10 @@ import pytest
 from porter.records.sandbox import Environment
 from porter.sandbox import environments
 from porter.sandbox.host import HostSandbox
+from tests.engines import docker, docker_host, engine, podman
 from tests.repositories import GIT_IDENTITY
+
+__all__ = ["docker", "docker_host", "engine", "podman"]
 
 REAL_CACHE = Path(os.environ.get("PORTER_CACHE") or Path.home() / ".cache" / "porter")
 """The cache of the person who runs the tests; only fixtures that say so look into it."""

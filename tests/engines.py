@@ -11,9 +11,25 @@ from pathlib import Path
 import pytest
 
 from porter.records.sandbox import Engine
-from porter.sandbox import engines
+from porter.sandbox import engines, facts
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def covered() -> str:
+    """Say which engines the tests use here, a line each."""
+    lines = []
+    for name in engines.ENGINES:
+        found = engines.find(name)
+        if isinstance(found, Engine):
+            lines.append(f"{name:<7} {found.version}")
+        elif name == "docker" and os.getuid() == 0 and shutil.which("apt-get"):
+            lines.append(f"{name:<7} a daemon that the tests start, where its packages can be had ({found})")
+        else:
+            lines.append(f"{name:<7} not covered: {found}")
+    host = facts.machine()
+    lines.append(f"host    {'bubblewrap' if host.bwrap else f'without bubblewrap: {host.problem}'}")
+    return "\n".join(lines)
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +90,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     """Every container engine that this machine can run."""
     found: Engine = request.getfixturevalue(request.param)
     return found
+
+
+if __name__ == "__main__":
+    print(covered())

@@ -25,7 +25,7 @@ PACKAGES = (
 )
 
 
-def installed():
+def installed() -> "dict[str, str]":
     """Return the TAO distributions, name and version."""
     found = {}
     for distribution in importlib.metadata.distributions():
@@ -35,7 +35,7 @@ def installed():
     return found
 
 
-def main():
+def main() -> None:
     """Strip, check, record."""
     removed = installed()
     if removed:

@@ -129,8 +129,10 @@ def _follow(
     descriptor = process.stdout.fileno()
     os.set_blocking(descriptor, False)
     weighed, measure_at = started, started + _DISK_POLL
-    with selectors.DefaultSelector() as selector:
+    with selectors.DefaultSelector() as selector, _end_of(process.pid) as end:
         selector.register(descriptor, selectors.EVENT_READ)
+        if end is not None:
+            selector.register(end, selectors.EVENT_READ)
         while True:
             over = _exited(process.pid)
             for data in _available(selector, descriptor, wait=0 if over else _POLL):
@@ -179,6 +181,20 @@ class _Growth:
         return held
 
 
+@contextlib.contextmanager
+def _end_of(pid: int) -> Iterator[int | None]:
+    """Open what can be read once a process has ended; None where the kernel has no such thing."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _exited(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
@@ -188,7 +204,7 @@ def _available(selector: selectors.BaseSelector, descriptor: int, *, wait: float
     if not selector.get_map():
         time.sleep(wait)
         return
-    if not selector.select(wait):
+    if descriptor not in (key.fd for key, _ in selector.select(wait)):
         return
     for _ in range(256):
         try:
@@ -245,7 +261,20 @@ class _Lines:
             self._on_line(text)
 
 
+def _descendants(pid: int) -> Iterator[int]:
+    yield pid
+    # A thread has children of its own.
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError, ValueError):
+            for child in task.read_text().split():
+                yield from _descendants(int(child))
+
+
 def _tree(root: int) -> list[int]:
+    """Return a process and all its descendants."""
+    if Path(f"/proc/{root}/task/{root}/children").exists():
+        return list(_descendants(root))
+    # A kernel without that file: everything is looked at.
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

@@ -8,10 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import docker, docker_host, podman
-
-__all__ = ["docker", "docker_host", "podman"]
-
 TOKEN = "hf_c4naryOfTheHubToken"
 KEY = "ngc_c4naryOfTheRegistryKey"
 CANARY = "porter-canary-ran"

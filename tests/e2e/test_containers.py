@@ -18,13 +18,8 @@ from porter.gates.catalogue import GATES
 from porter.records.sandbox import Engine, Environment
 from porter.sandbox import base_image, engines
 from tests.e2e.conftest import Done, Port, run_porter
-from tests.engines import docker, docker_host, podman
-
-__all__ = ["docker", "docker_host", "podman"]
 
 TOKEN, KEY = "hf_c4naryOfTheHubToken", "c4naryOfTheRegistryKey"
-NO_GPU = {"prerequisites-registry"}
-"""Passes here for the key that is set."""
 
 
 class Watch:

@@ -19,9 +19,6 @@ from porter.sandbox.base import Sandbox
 from porter.sandbox.container import WORKSPACE_LABEL, ContainerSandbox, Place
 from porter.sandbox.host import HostSandbox
 from tests.conftest import REAL_CACHE
-from tests.engines import docker, docker_host, engine, podman
-
-__all__ = ["docker", "docker_host", "engine", "podman"]
 
 RunPython = Callable[..., RunResult]
 MINOR = "{}.{}".format(*sys.version_info)

@@ -27,7 +27,7 @@ from porter.sandbox.interpreters import Interpreter
 
 REPOSITORY = "localhost/porter-base"
 
-_FORMAT = 1
+_FORMAT = 2
 """Part of the tag: raise it when the contents change for a reason that the tag does not see."""
 
 _SECONDS = 180
@@ -77,7 +77,8 @@ def with_python(engine: Engine, interpreter: Interpreter) -> str:
     """
     name = f"{reference(interpreter)}-python"
     link = {"usr/local/bin/python3": interpreter.executable}
-    return _import(engine, name, (*contents(interpreter), *python_files(interpreter)), link)
+    files = {**dict(_system(interpreter)), **dict(python_files(interpreter))}
+    return _import(engine, name, sorted(files.items()), link)
 
 
 def python_files(interpreter: Interpreter) -> tuple[tuple[str, str], ...]:
@@ -88,12 +89,19 @@ def python_files(interpreter: Interpreter) -> tuple[tuple[str, str], ...]:
     base = Path(interpreter.base_prefix)
     library = base / "lib" / f"python{interpreter.minor}"
     files = [Path(interpreter.executable), *sorted((base / "lib").glob("libpython*.so*"))]
+    # Where Debian keeps what ensurepip installs from.
+    files += sorted(Path("/usr/share/python-wheels").glob("*.whl")) if base == Path("/usr") else []
     for folder, folders, names in os.walk(library):
         folders[:] = sorted(
             name for name in folders if name not in _LEFT_OUT and not name.startswith("config-")
         )
         files += [Path(folder, name) for name in sorted(names)]
-    return tuple((str(path).lstrip("/"), str(path)) for path in files if path.is_file())
+    return tuple((_inside(path), str(path)) for path in files if path.is_file())
+
+
+def _inside(path: Path) -> str:
+    """Return where a file of the host lies in the image, in which ``/usr/bin`` is a link to ``/bin``."""
+    return f"bin/{path.name}" if path.parent == Path("/usr/bin") else str(path).lstrip("/")
 
 
 def _import(engine: Engine, name: str, files: Sequence[tuple[str, str]], links: Mapping[str, str]) -> str:
@@ -116,13 +124,20 @@ def _import(engine: Engine, name: str, files: Sequence[tuple[str, str]], links: 
     return name
 
 
-@functools.cache
 def contents(interpreter: Interpreter) -> tuple[tuple[str, str], ...]:
     """Return what goes into the image: path inside, without the leading slash, and file of the host.
+
+    What lies below the interpreter's prefix is shown to the container anyway.
 
     Raises:
         SandboxError: there is no shell.
     """
+    base = interpreter.base_prefix.strip("/")
+    return tuple(item for item in _system(interpreter) if not item[0].startswith(f"{base}/"))
+
+
+@functools.cache
+def _system(interpreter: Interpreter) -> tuple[tuple[str, str], ...]:
     found = {name: shutil.which(name, path=SYSTEM_PATH) for name in _PROGRAMS.split()}
     programs = {name: path for name, path in found.items() if path}
     if _SHELL not in programs:
@@ -136,7 +151,7 @@ def contents(interpreter: Interpreter) -> tuple[tuple[str, str], ...]:
     files |= {path.lstrip("/"): path for path in (*linked, *more, *libraries(more))}
     if Path("/etc/ld.so.cache").exists():
         files["etc/ld.so.cache"] = "/etc/ld.so.cache"
-    return tuple(sorted((inside, path) for inside, path in files.items() if base not in Path(path).parents))
+    return tuple(sorted(files.items()))
 
 
 def libraries(files: Sequence[str]) -> tuple[str, ...]:

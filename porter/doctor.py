@@ -158,9 +158,18 @@ def check_engine(engine: Engine, why: str) -> GateResult:
         gate=gate,
         state="passed",
         summary=f"{engine.name} {engine.version} ({why}): no network, no files but those named, a user "
-        "without rights",
+        f"without rights{_unbounded(engine)}",
         evidence=evidence,
     )
+
+
+def _unbounded(engine: Engine) -> str:
+    """Say what is bounded for single processes only, for want of a controller of the kernel."""
+    missing = [name for name in ("memory", "pids") if name not in engine.bounds]
+    if not missing:
+        return ""
+    what = " and ".join("number of processes" if name == "pids" else name for name in missing)
+    return f"; {what} not bounded for a container as a whole: rootless, without control groups of its own"
 
 
 def check_environment(name: str) -> GateResult:

@@ -119,6 +119,10 @@ class RunSpec(Record, frozen=True, kw_only=True):
     limits: Limits = Limits()
 
 
+BOUNDS: tuple[str, ...] = ("cpu", "memory", "pids")
+"""The controllers of the kernel that the limits of a container need."""
+
+
 class Engine(Record, frozen=True, kw_only=True):
     """A container engine of this machine that answers.
 
@@ -127,6 +131,7 @@ class Engine(Record, frozen=True, kw_only=True):
         version: of what runs the containers: of the daemon, for Docker.
         rootless: whether its containers belong to a user namespace of the caller's.
         selinux: whether the kernel enforces SELinux labels on what a container reads.
+        bounds: what the kernel bounds for a whole container; without a controller Podman ignores the option.
         hard_limits: the caller's own by ulimit name, which an engine without a daemon cannot raise.
     """
 
@@ -135,6 +140,7 @@ class Engine(Record, frozen=True, kw_only=True):
     version: str
     rootless: bool = False
     selinux: bool = False
+    bounds: tuple[str, ...] = BOUNDS
     hard_limits: dict[str, int] = {}
 
 

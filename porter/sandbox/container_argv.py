@@ -181,11 +181,15 @@ def _boundaries(engine: Engine, container: Container) -> Iterator[str]:
     if engine.rootless:
         yield "--userns=keep-id"
     yield f"--user={container.uid}:{container.uid}"
-    yield from (f"--memory={limits.memory_bytes}", f"--memory-swap={limits.memory_bytes}")
-    yield f"--pids-limit={limits.processes}"
-    if limits.cpus:
-        yield f"--cpus={limits.cpus}"
     wanted = {**engine.hard_limits, "core": 0, "fsize": limits.file_bytes}
+    if "memory" in engine.bounds:
+        yield from (f"--memory={limits.memory_bytes}", f"--memory-swap={limits.memory_bytes}")
+    else:
+        wanted["data"] = limits.memory_bytes
+    if "pids" in engine.bounds:
+        yield f"--pids-limit={limits.processes}"
+    if limits.cpus and "cpu" in engine.bounds:
+        yield f"--cpus={limits.cpus}"
     yield from (f"--ulimit={name}={value}:{value}" for name, value in sorted(wanted.items()))
     size = limits.memory_bytes // 4
     execution = "exec"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from porter.errors import SandboxError, UsageError
-from porter.records.sandbox import Engine, EngineChoice
+from porter.records.sandbox import BOUNDS, Engine, EngineChoice
 from porter.sandbox.process import printable
 
 ENGINES: tuple[Literal["docker", "podman"], ...] = ("docker", "podman")
@@ -188,15 +188,18 @@ def _facts(trial: Engine, answer: dict[str, dict[str, object]]) -> Engine:
     import msgspec
 
     if trial.name == "docker":
-        version, rootless = str(answer["Server"]["Version"]), False
+        version, rootless, bounds = str(answer["Server"]["Version"]), False, BOUNDS
     else:
         host: dict[str, dict[str, object]] = answer["host"]  # type: ignore[assignment]
         version, rootless = str(answer["version"]["Version"]), bool(host["security"]["rootless"])
+        listed = host.get("cgroupControllers") or ()
+        bounds = tuple(name for name in BOUNDS if name in listed)
     return msgspec.structs.replace(
         trial,
         version=version,
         rootless=rootless,
         selinux=_selinux(),
+        bounds=bounds,
         # Naming any limit makes Podman forget those of its configuration.
         hard_limits=_hard_limits() if trial.name == "podman" else {},
     )

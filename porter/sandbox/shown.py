@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,10 +14,18 @@ from porter.records.sandbox import RunSpec
 
 
 @contextlib.contextmanager
-def lent(folders: Iterable[str], user: int) -> Iterator[None]:
-    """Give folders to another user, and what that user owns there back to the former owner."""
+def lent(folders: Sequence[str], user: int) -> Iterator[None]:
+    """Give folders to another user, and what that user owns there back to the former owner.
+
+    No file is left that would run with the caller's rights when somebody else starts it.
+    """
     if user == os.getuid():
-        yield
+        try:
+            yield
+        finally:
+            for folder in folders:
+                for path in _everything(Path(folder)):
+                    _drop_rights(path)
         return
     owners = {folder: Path(folder).stat() for folder in folders}
     try:
@@ -29,6 +38,13 @@ def lent(folders: Iterable[str], user: int) -> Iterator[None]:
             for path in _everything(Path(folder)):
                 if path.lstat().st_uid == user:
                     os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _drop_rights(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
+            path.chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
 
 
 def _everything(folder: Path) -> Iterator[Path]:

@@ -95,8 +95,11 @@ def test_ends_are_told_apart(box: ContainerSandbox, out: Path) -> None:
     assert "longer than 1 s" in late.reason
     assert is_still(out / "beat")
     big = run(box, out, "x = bytearray(600 * 2**20)", memory_bytes=200 * 2**20)
-    assert (big.exit_code, big.ended) == (-signal.SIGKILL, "killed")
-    assert big.reason == "it ran out of memory: its container has 0.2 GiB"
+    if "memory" in box.place.engine.bounds:
+        assert (big.exit_code, big.ended) == (-signal.SIGKILL, "killed")
+        assert big.reason == "it ran out of memory: its container has 0.2 GiB"
+    else:
+        assert (big.exit_code, big.ended, "MemoryError" in said(big)) == (1, "exited", True)
     itself = run(box, out, "import os; os.kill(os.getpid(), 9)")
     assert (itself.exit_code, itself.ended, itself.reason) == (-signal.SIGKILL, "exited", "")
     unknown = box.run(

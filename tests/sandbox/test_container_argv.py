@@ -145,6 +145,17 @@ def test_what_an_outer_mount_shows_as_well_is_no_mount_of_its_own() -> None:
     assert merged([*gone, *kept, outer, elsewhere]) == (outer, *kept, elsewhere)
 
 
+def test_an_engine_without_control_groups_gets_the_limits_that_it_can_keep() -> None:
+    bare = msgspec.structs.replace(PODMAN, rootless=True, bounds=())
+    limited = msgspec.structs.replace(container().limits, cpus=2)
+    argv = start_argv(bare, container(limits=limited), 60)
+    assert f"--ulimit=data={2**30}:{2**30}" in argv
+    assert not [word for word in argv if word.startswith(("--memory", "--pids-limit", "--cpus"))]
+    whole = start_argv(PODMAN, container(limits=limited), 60)
+    assert {f"--memory={2**30}", "--pids-limit=64", "--cpus=2"} <= set(whole)
+    assert not [word for word in whole if "data=" in word]
+
+
 def test_an_image_of_nvidia_keeps_its_own_path() -> None:
     spec = RunSpec(name="x", argv=("x",), cwd="/", variables={"PYTHONPATH": "/tree", "A": "1"})
     managed = Environment(name="m", prefix="/env", python="p", digest="", python_path=("/stand-ins",))

@@ -13,7 +13,12 @@ from porter.sandbox import engines
 
 Client = Callable[[str, str, int], None]
 DOCKER_SAYS = json.dumps({"Client": {"Version": "28.2.2"}, "Server": {"Version": "20.10.24"}})
-PODMAN_SAYS = json.dumps({"host": {"security": {"rootless": True}}, "version": {"Version": "4.3.1"}})
+PODMAN_SAYS = json.dumps(
+    {
+        "host": {"security": {"rootless": True}, "cgroupControllers": ["cpuset", "memory", "pids"]},
+        "version": {"Version": "4.3.1"},
+    }
+)
 
 
 @pytest.fixture
@@ -42,6 +47,7 @@ def test_docker_comes_before_podman_and_both_before_the_host(client: Client) -> 
     found = engines.choose("auto")
     assert found is not None
     assert (found.name, found.version, found.rootless) == ("podman", "4.3.1", True)
+    assert found.bounds == ("memory", "pids")
     assert engines.why("auto") == "the first that answers; docker is not installed"
     client("docker", DOCKER_SAYS, 0)
     engines.find.cache_clear()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from porter.records.sandbox import Mount
+from porter.sandbox.argv import NOBODY
 from porter.sandbox.base import Sandbox
 from porter.sandbox.host import HostSandbox
 from tests.sandbox.conftest import RunPython
@@ -165,7 +166,7 @@ def test_nothing_of_the_callers_rights_is_left(run_python: RunPython) -> None:
     assert said(result.log).splitlines() == [
         *(f"{name} 0" for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")),
         "NoNewPrivs 1",
-        "65534 65534",
+        f"{os.getuid() or NOBODY} {os.getgid() or NOBODY}",
         "refused",
         "refused",
     ]

@@ -19,15 +19,13 @@ import msgspec
 from porter import cache, tao_images
 from porter.bundle import wheels
 from porter.errors import SandboxError
-from porter.records.sandbox import Engine, Environment, Limits
+from porter.records.sandbox import Engine, Environment
 from porter.resources import tree
 from porter.sandbox import base_image, engines, environments, images, requirements
 from porter.sandbox.environments import Place
-from porter.sandbox.process import execute
 
 Progress = Callable[[str], None]
 
-_BUILD = Limits(seconds=2 * 3600)
 _ASK_SECONDS = 300
 _MINOR = "import sys; print('%d.%d' % sys.version_info[:2])"
 _INSTALLED = """
@@ -133,25 +131,19 @@ def _build(engine: Engine, place: Place, base: str, wheelhouse: Path, progress: 
         for path in context.rglob("*"):
             if path.is_dir() or context / "set" in path.parents:
                 path.chmod(0o755 if path.is_dir() else 0o644)
-        argv = [
-            *(engine.executable, "build", "--network=none"),
-            *(f"--build-arg=BASE={base}", f"--tag={name}"),
-            f"--file={tree('containers') / 'rehearsal' / 'Containerfile'}",
-            *(("--layers=false",) if engine.name == "podman" else ()),
-            str(context),
-        ]
-        variables = {**engines.client_variables(os.environ), "DOCKER_BUILDKIT": "0"}
+        options = [f"--build-arg=BASE={base}", f"--file={tree('containers') / 'rehearsal' / 'Containerfile'}"]
+        if engine.name == "podman":
+            options.append("--layers=false")
         progress(f"building {name}")
-        ended = execute(argv, log, _BUILD, progress, variables=variables)
-    # The stage that held the wheels is nobody's any more.
-    engines.call(engine, ["image", "prune", "--force", "--filter", "label=porter.stage=installed"])
-    if ended.code:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise SandboxError(
-            f"The image {name} could not be made.",
-            why="\n".join(lines[-3:]) or ended.reason,
-            next_step=f"the whole output is in {log}; the wheels are kept, repeat the command",
-        )
+        try:
+            images.build(engine, name, options, context, log, progress)
+        finally:
+            # The stage that held the wheels is nobody's any more.
+            engines.call(
+                engine,
+                ["image", "prune", "--force", "--filter", "label=porter.stage=installed"],
+                seconds=_ASK_SECONDS,
+            )
     _check(engine, place)
 
 

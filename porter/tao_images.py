@@ -16,7 +16,7 @@ from porter.records.base import digest, from_json
 from porter.records.images import Prepared
 from porter.records.sandbox import Engine, Environment, Limits
 from porter.resources import tree
-from porter.sandbox import engines
+from porter.sandbox import engines, images
 from porter.sandbox.process import execute
 
 TAGS = {
@@ -32,7 +32,6 @@ USER = "$oauthtoken"
 
 _LOGIN_SECONDS = 60
 _PULL = Limits(seconds=4 * 3600)
-_BUILD = Limits(seconds=3600)
 _ASK_SECONDS = 300
 _ASKED = """
 import importlib.metadata, importlib.util, json, sys
@@ -157,7 +156,13 @@ def prepare(
             next_step=f"give it another name: {engine.name} tag {tag} NAME && {engine.name} rmi {tag}",
         )
     if made_of != source:
-        _build(engine, image, source, tag, folder / f"prepare-{repo}.txt", progress)
+        context = tree("containers") / "prepare"
+        options = [
+            f"--build-arg=SOURCE={image}",
+            f"--label={LABEL}={source}",
+            f"--file={context / 'Containerfile'}",
+        ]
+        images.build(engine, tag, options, context, folder / f"prepare-{repo}.txt", progress)
     return _ask(engine, repo, reference, source)
 
 
@@ -216,29 +221,6 @@ def _label(engine: Engine, tag: str) -> str | None:
     config = json.loads(done.stdout)[0].get("Config") or {}
     found = (config.get("Labels") or {}).get(LABEL)
     return str(found) if found else None
-
-
-def _build(engine: Engine, image: str, source: str, tag: str, log: Path, progress: Progress) -> None:
-    context = tree("containers") / "prepare"
-    argv = [
-        engine.executable,
-        "build",
-        "--network=none",
-        f"--build-arg=SOURCE={image}",
-        f"--label={LABEL}={source}",
-        f"--tag={tag}",
-        f"--file={context / 'Containerfile'}",
-        str(context),
-    ]
-    variables = {**engines.client_variables(os.environ), "DOCKER_BUILDKIT": "0"}
-    ended = execute(argv, log, _BUILD, progress, variables=variables)
-    if ended.code:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise SandboxError(
-            f"The image {tag} could not be made.",
-            why="\n".join(lines[-3:]) or ended.reason,
-            next_step=f"the whole output is in {log}",
-        )
 
 
 def _ask(engine: Engine, repo: str, reference: str, source: str) -> Prepared:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from porter.errors import SandboxError
 from porter.records.base import digest
-from porter.records.sandbox import Engine, Environment
+from porter.records.sandbox import Engine, Environment, Limits
 from porter.sandbox import base_image, engines, environments, requirements
 from porter.sandbox.environments import Place
+from porter.sandbox.process import execute
 from porter.sandbox.requirements import RequirementSet
 
 Progress = Callable[[str], None]
@@ -21,6 +24,7 @@ INSIDE = PurePosixPath("/opt/porter")
 
 PYTHON = INSIDE / "env" / "bin" / "python"
 
+_BUILD = Limits(seconds=2 * 3600)
 _FORMAT = 1
 """Part of the tag: raise it when the way of building changes what an image contains."""
 
@@ -54,6 +58,35 @@ def find(engine: Engine, set_name: str, *, sets: Path | None = None) -> Environm
 def python_path(wanted: RequirementSet) -> tuple[PurePosixPath, ...]:
     """Return the folders of an image that go on PYTHONPATH."""
     return tuple(INSIDE / "set" / Path(path).relative_to(wanted.folder) for path in wanted.python_path)
+
+
+def build(
+    engine: Engine, name: str, options: Sequence[str], context: Path, log: Path, progress: Progress
+) -> None:
+    """Build an image from the ``Containerfile`` that *options* name, with no network.
+
+    Args:
+        engine: docker or podman.
+        name: of the image.
+        options: further ones of the engine's ``build``.
+        context: folder that the build sees.
+        log: gets what the engine prints.
+        progress: told each line of it.
+
+    Raises:
+        SandboxError: the build failed; with its last lines.
+    """
+    argv = [engine.executable, "build", "--network=none", f"--tag={name}", *options, str(context)]
+    # The newer builder of Docker is a plugin that need not be there.
+    variables = {**engines.client_variables(os.environ), "DOCKER_BUILDKIT": "0"}
+    ended = execute(argv, log, _BUILD, progress, variables=variables)
+    if ended.code:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise SandboxError(
+            f"The image {name} could not be made.",
+            why="\n".join(lines[-3:]) or ended.reason,
+            next_step=f"the whole output is in {log}; then repeat the command",
+        )
 
 
 def mounted(engine: Engine, set_name: str, *, progress: Progress = lambda _line: None) -> Environment:

@@ -37,8 +37,12 @@ _SHARED_FIXTURES = ("e2e/test_port.py", "e2e/test_real.py", "embedded", "probes"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests together that share fixtures which take minutes: one worker makes them once."""
+    """Keep tests together that share fixtures which take minutes: one worker makes them once.
+
+    The longest come first, so that the workers end at about the same time.
+    """
     here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(here).parts[0] != "e2e")
     for item in items:
         path = item.path.relative_to(here)
         shared = {str(path), path.parts[0]} & set(_SHARED_FIXTURES)

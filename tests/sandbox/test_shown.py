@@ -12,7 +12,7 @@ from porter.sandbox.shown import lent
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_no_file_is_left_that_runs_with_the_callers_rights(tmp_path: Path, fails: bool) -> None:
-    """Where a run is the caller's own user nothing changes hands; a container without root is such a place."""
+    """Where a run is the caller itself, as in a container without root, nothing changes hands."""
     tool, folder = tmp_path / "tool", tmp_path / "folder"
     target = tmp_path.parent / "outside"
     target.write_text("not the run's")

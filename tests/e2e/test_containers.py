@@ -165,8 +165,8 @@ def started(
     ) as process:
         try:
             runs = workspace / ".porter" / "runs"
-            wait_for(lambda: list(runs.glob("*-inspect-model/command.sh")) or process.poll() is not None)
-            wait_for(lambda: containers(podman) or process.poll() is not None)
+            # The log is begun when the run's own container lives, and no longer that of the run before.
+            wait_for(lambda: list(runs.glob("*-inspect-model/log.txt")) or process.poll() is not None)
             assert process.poll() is None, process.stderr and process.stderr.read()
             yield workspace, process
         finally:

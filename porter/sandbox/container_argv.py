@@ -18,10 +18,11 @@ HOSTNAME = "sandbox"
 SHARED_MEMORY = {"inspect": "1g", "gate": "16g"}
 """Size of /dev/shm; that of a gate is what TAO's data loaders ask for."""
 
-# Ends what a run left behind: every process but the container's first, and what lies in its memory. Folders
-# of the host may be mounted below /tmp; -xdev keeps out of them.
+# Both outputs leave as one stream: an engine carries two of them without keeping their order. Ends what a run
+# left behind: every process but the container's first, and what lies in its memory. Folders of the host may
+# be mounted below /tmp; -xdev keeps out of them.
 WRAPPER = (
-    '"$@"; code=$?; kill -KILL -1 2>/dev/null; '
+    'exec 2>&1; "$@"; code=$?; kill -KILL -1 2>/dev/null; '
     'find /tmp /dev/shm -xdev -mindepth 1 -delete 2>/dev/null; exit "$code"'
 )
 

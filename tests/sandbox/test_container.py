@@ -87,6 +87,11 @@ def test_one_container_serves_many_runs_and_is_gone_when_it_is_closed(
     assert said(run(box, out, "print(3)")) == "3\n"
 
 
+def test_both_outputs_are_kept_in_the_order_they_were_written_in(box: ContainerSandbox, out: Path) -> None:
+    both = "import sys\nfor n in range(300): print(n, file=(sys.stdout, sys.stderr)[n % 2], flush=True)"
+    assert said(run(box, out, both)).split() == [str(n) for n in range(300)]
+
+
 def test_ends_are_told_apart(box: ContainerSandbox, out: Path) -> None:
     crashed = run(box, out, "import os; os.abort()")
     assert (crashed.exit_code, crashed.ended, crashed.reason) == (-signal.SIGABRT, "exited", "")

@@ -43,6 +43,7 @@ def make(clone: Path, common: Path, path: Path, branch: str, commit: str) -> Non
     if not _is_worktree(path, common):
         refuse_occupied(path)
         (path / ".git").unlink(missing_ok=True)
+        _forget_cut_off(common, path)
         # Forced twice: a registration that a killed `git worktree add` left behind is locked.
         git.output(
             clone, "worktree", "add", "--force", "--force", "--no-checkout", "--detach", str(path), commit
@@ -76,6 +77,7 @@ def remove(clone: Path, path: Path, trash: Path) -> None:
     shutil.rmtree(trash, ignore_errors=True)
     if path.exists():
         path.rename(trash)
+    _forget_cut_off(Path(git.line(clone, "rev-parse", "--path-format=absolute", "--git-common-dir")), path)
     known = git.line(clone, "worktree", "list", "--porcelain").splitlines()
     if f"worktree {path}" in known:
         git.output(clone, "worktree", "remove", "--force", "--force", str(path))
@@ -122,6 +124,15 @@ def _is_worktree(path: Path, common: Path) -> bool:
         return False
     answer = git.ask(path, "rev-parse", "--path-format=absolute", "--show-toplevel", "--git-common-dir")
     return answer == f"{path}\n{common}"
+
+
+def _forget_cut_off(common: Path, path: Path) -> None:
+    """Remove the registration of *path* whose writing was cut off: git fails wherever it meets one."""
+    for registration in (common / "worktrees").glob("*"):
+        names, shared = registration / "gitdir", registration / "commondir"
+        is_own = names.is_file() and names.read_bytes().strip() == os.fsencode(path / ".git")
+        if is_own and shared.is_file() and not shared.read_bytes().strip():
+            shutil.rmtree(registration)
 
 
 def _entries(path: Path) -> list[str]:

@@ -447,6 +447,16 @@ def _half_registered(worktree: Path, git_dir: Path) -> None:
     (git_dir / "locked").write_text("initializing")
 
 
+def _cut_off(name: str) -> Callable[[Path, Path], None]:
+    """Return what a kill leaves while git writes one file of the registration: it is empty."""
+
+    def damage(worktree: Path, git_dir: Path) -> None:
+        _half_registered(worktree, git_dir)
+        (git_dir / name).write_bytes(b"")
+
+    return damage
+
+
 def _registered_nowhere(worktree: Path, git_dir: Path) -> None:
     shutil.rmtree(worktree)
     for path in sorted(git_dir.rglob("*"), reverse=True):
@@ -468,6 +478,9 @@ HALF_MADE = [
     _not_registered,
     _still_locked,
     _half_registered,
+    _cut_off("HEAD"),
+    _cut_off("commondir"),
+    _cut_off("gitdir"),
     _registered_nowhere,
     _branch_gone,
 ]

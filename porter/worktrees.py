@@ -43,7 +43,7 @@ def make(clone: Path, common: Path, path: Path, branch: str, commit: str) -> Non
     if not _is_worktree(path, common):
         refuse_occupied(path)
         (path / ".git").unlink(missing_ok=True)
-        _forget_cut_off(common, path)
+        _settle_cut_off(common, path)
         # Forced twice: a registration that a killed `git worktree add` left behind is locked.
         git.output(
             clone, "worktree", "add", "--force", "--force", "--no-checkout", "--detach", str(path), commit
@@ -77,7 +77,6 @@ def remove(clone: Path, path: Path, trash: Path) -> None:
     shutil.rmtree(trash, ignore_errors=True)
     if path.exists():
         path.rename(trash)
-    _forget_cut_off(Path(git.line(clone, "rev-parse", "--path-format=absolute", "--git-common-dir")), path)
     known = git.line(clone, "worktree", "list", "--porcelain").splitlines()
     if f"worktree {path}" in known:
         git.output(clone, "worktree", "remove", "--force", "--force", str(path))
@@ -126,13 +125,23 @@ def _is_worktree(path: Path, common: Path) -> bool:
     return answer == f"{path}\n{common}"
 
 
-def _forget_cut_off(common: Path, path: Path) -> None:
-    """Remove the registration of *path* whose writing was cut off: git fails wherever it meets one."""
-    for registration in (common / "worktrees").glob("*"):
+def _settle_cut_off(common: Path, path: Path) -> None:
+    """Remove the registration of *path* if git was killed while writing it; refuse where it is another's.
+
+    With one whose commondir is empty, git fails in every command that looks at all worktrees.
+    """
+    for registration in sorted((common / "worktrees").glob("*")):
         names, shared = registration / "gitdir", registration / "commondir"
-        is_own = names.is_file() and names.read_bytes().strip() == os.fsencode(path / ".git")
-        if is_own and shared.is_file() and not shared.read_bytes().strip():
-            shutil.rmtree(registration)
+        if not shared.is_file() or shared.read_bytes().strip():
+            continue
+        owner = names.read_text(errors="replace").strip() if names.is_file() else ""
+        if owner != str(path / ".git"):
+            raise WorkspaceError(
+                f"a worktree of {common} is only half registered, and git stops at it",
+                why=f"a git that was killed left {shared} empty; it was for {owner or 'a place not known'}",
+                next_step=f"if no git is at work there: rm -r {shlex.quote(str(registration))}",
+            )
+        shutil.rmtree(registration)
 
 
 def _entries(path: Path) -> list[str]:

@@ -17,6 +17,7 @@ from porter.records.plan import FilePlan, PlannedFile
 from porter.records.undo import Undone
 from porter.undo import undo
 from porter.workspace import Workspace
+from tests.clone_cases import half_made
 from tests.e2e.conftest import Done, run_porter
 from tests.repositories import git, repository, visible, write
 
@@ -232,6 +233,20 @@ def test_bytecode_of_what_is_gone_goes_with_it(port: Port) -> None:
 
 def test_a_worktree_that_is_gone_leaves_no_registration_and_no_branch(port: Port) -> None:
     shutil.rmtree(port.root)
+    assert port.undo().repos[0].removed
+    assert port.state() == port.before
+
+
+def test_a_port_that_was_killed_while_git_registered_its_worktree_can_be_undone(port: Port) -> None:
+    (registration,) = (port.clone / ".git" / "worktrees").iterdir()
+    for path in port.root.iterdir():
+        if path.name != ".git":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name in ("HEAD", "index"):
+        (registration / name).unlink()
+    (registration / "commondir").write_bytes(b"")
+    shutil.rmtree(port.workspace.pristine)
+    half_made(port.workspace)
     assert port.undo().repos[0].removed
     assert port.state() == port.before
 

@@ -15,7 +15,7 @@ from porter import clones
 from porter.errors import WorkspaceError
 from porter.records.options import PortOptions
 from porter.workspace import Workspace
-from tests.clone_cases import BRANCH, FILES, half_made, ready, refused, snapshot
+from tests.clone_cases import BRANCH, FILES, half_made, ready, refused, run_remedy, snapshot
 from tests.repositories import git, repository, visible, write
 
 
@@ -184,6 +184,22 @@ def test_what_a_kill_left_half_made_is_completed(
     assert clones.dirty(Path(record.worktree)) == ()
     assert "locked" not in git(clone, "worktree", "list", "--porcelain")
     git(Path(record.worktree), "commit", "-q", "--allow-empty", "-m", "git works here")
+
+
+def test_a_registration_of_another_workspace_that_was_cut_off_is_named_and_the_way_out_works(
+    clone: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    other = Path(
+        ready(clone, Workspace.create(tmp_path / "other", PortOptions(source="x")), "feature/other").worktree
+    )
+    registration = Path(git(other, "rev-parse", "--absolute-git-dir"))
+    _cut_off("commondir")(other, registration)
+    error = refused(clone, workspace)
+    assert "only half registered" in error.what
+    assert str(other) in error.why
+    assert registration.exists()
+    run_remedy(error)
+    ready(clone, workspace)
 
 
 def test_an_edit_in_a_half_made_worktree_is_not_lost(clone: Path, workspace: Workspace) -> None:

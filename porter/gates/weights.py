@@ -29,7 +29,7 @@ from porter.records.weights import (
 from porter.session import PortSession
 
 if TYPE_CHECKING:
-    from porter.weights.remap import RemapRules
+    from porter.records.remap import RemapRules
 
 _TOLERANCE = 1e-5
 _SWAP_FACTOR = 10

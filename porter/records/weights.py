@@ -8,16 +8,19 @@ from porter.records.base import Record
 from porter.records.inspection import TensorInfo
 
 Fate = Literal[
+    "kept",
     "renamed",
     "reshaped",
-    "permuted",
     "fused",
     "split",
+    "transposed",
+    "permuted",
     "interpolated",
-    "re-initialised",
-    "ignored",
+    "dropped",
+    "initialised",
     "leftover",
 ]
+"""What can become of a tensor; the ledger has one of them for every tensor of both sides."""
 
 
 class LedgerRow(Record, frozen=True, kw_only=True):
@@ -28,7 +31,7 @@ class LedgerRow(Record, frozen=True, kw_only=True):
     Attributes:
         sources: source tensor names, in the order in which they are used.
         targets: target tensor names.
-        reason: why, for everything that is not a plain rename.
+        reason: why, or how, for everything that is not kept or renamed.
         inert: the measured effect on the output where parity cannot see a swap; None otherwise.
     """
 
@@ -55,22 +58,38 @@ class Operation(Record, frozen=True, kw_only=True):
 
     Attributes:
         op: ``copy`` (one source), ``concat`` (sources along axis), ``slice`` (start:stop of axis),
-            ``reshape`` (to target shape), ``select`` (entries *index* of axis), ``interpolate``
-            (position embedding, grid to grid, after *prefix* leading tokens), ``zeros`` (no source)
-            or ``initialise`` (no source: truncated normal of *std* within two std, generator seeded
-            by the target's name).
+            ``reshape`` (to target shape), ``permute`` (axes of the source in the order *axes*), ``select``
+            (axis cut into as many equal parts as *index* has, put into that order), ``interpolate``
+            (position embedding, grid to grid, after *prefix* leading tokens), ``zeros`` or ``ones`` (no
+            source) or ``initialise`` (no source: truncated normal of *std* within two std, generator
+            seeded by the target's name).
         target: target tensor and its shape, dtype.
         sources: source tensors with the file that holds each.
+        starts: where each source of a ``concat`` begins along the axis, the rest being zeros; empty: they
+            follow each other and fill the target.
         source_grid, target_grid: patches as (rows, columns), for ``interpolate``.
         antialias: whether the bicubic ``interpolate`` antialiases, as timm does and transformers does not.
     """
 
-    op: Literal["copy", "concat", "slice", "reshape", "select", "interpolate", "zeros", "initialise"]
+    op: Literal[
+        "copy",
+        "concat",
+        "slice",
+        "reshape",
+        "permute",
+        "select",
+        "interpolate",
+        "zeros",
+        "ones",
+        "initialise",
+    ]
     target: TensorInfo
     sources: tuple[TensorInfo, ...] = ()
     axis: int = 0
+    axes: tuple[int, ...] = ()
     start: int = 0
     stop: int = 0
+    starts: tuple[int, ...] = ()
     prefix: int = 0
     index: tuple[int, ...] = ()
     source_grid: tuple[int, int] | None = None
@@ -83,6 +102,9 @@ class WeightPlan(Record, frozen=True, kw_only=True):
     """The ledger and, where it is closed, the operations that carry it out.
 
     Attributes:
+        computed: target buffers that the target's class computes; no operation makes them.
+        dropped: source tensors that a rule drops.
+        zeros: names of those that may be dropped only because they hold nothing but zeros.
         head: whether the classification head is the source's own (``copied``), the source's own with
             its classes in another order (``permuted``) or new (``re-initialised``: then the features
             in front of it are compared, not the logits).
@@ -95,6 +117,9 @@ class WeightPlan(Record, frozen=True, kw_only=True):
 
     ledger: Ledger
     operations: tuple[Operation, ...]
+    computed: tuple[TensorInfo, ...] = ()
+    dropped: tuple[TensorInfo, ...] = ()
+    zeros: tuple[str, ...] = ()
     head: Literal["copied", "permuted", "re-initialised"] = "copied"
     source_head: str = ""
     target_head: str = ""

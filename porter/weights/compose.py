@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from porter.records.inspection import ModelProbe, TensorInfo
-from porter.weights.remap import Head, Ignore, Inert, RemapRules, Rename
+from porter.records.remap import Drop, Head, Inert, RemapRules, Rename
 
 ATTRIBUTE = "hf"
 """What the generated backbone calls the model that it holds."""
@@ -41,10 +41,8 @@ def held_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules:
             target_module=f"{ATTRIBUTE}.{head}",
             std=_STD,
         ),
-        ignore=tuple(
-            Ignore(
-                source=tensor.name, reason="the class of transformers has no such tensor and leaves it out"
-            )
+        drop=tuple(
+            Drop(source=tensor.name, reason="the class of transformers has no such tensor and leaves it out")
             for tensor in source
             if tensor.name not in built
         ),

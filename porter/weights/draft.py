@@ -9,33 +9,6 @@ from porter.records.inspection import TensorInfo
 from porter.records.weights import Fate, LedgerRow, Operation
 
 
-class Instance:
-    """A rule under one binding of its placeholders."""
-
-    def __init__(
-        self,
-        kind: str,
-        sources: Sequence[str],
-        targets: Sequence[str],
-        *,
-        axis: int = 0,
-        reshape: bool = False,
-        zeros: bool = False,
-    ) -> None:
-        self.kind = kind
-        self.sources = tuple(sources)
-        self.targets = tuple(targets)
-        self.axis = axis
-        self.reshape = reshape
-        self.zeros = zeros
-
-    def is_complete(self, draft: Draft) -> bool:
-        """Return whether every tensor that the rule names is there, or may be made of zeros."""
-        has_targets = all(name in draft.target for name in self.targets)
-        found = [draft.find(name) is not None for name in self.sources]
-        return has_targets and (all(found) or (self.zeros and not any(found)))
-
-
 class Draft:
     """The tables, and the rows and operations found so far."""
 
@@ -94,11 +67,11 @@ class Draft:
             self.row("leftover", left, right, reason)
 
     def leave_rest(self) -> None:
-        """Give every name that has no row yet one: a spare tied twin is ignored, the rest is left over."""
+        """Give every name that has no row yet one: a spare tied twin is dropped, the rest is left over."""
         for name in sorted(self.open_sources()):
             twins = [each for each in self.tied.get(name, ()) if each != name and each in self.done_sources]
             if twins and self.fate_of(twins[0]) != "leftover":
-                self.row("ignored", [name], (), f"shares its storage with {twins[0]}")
+                self.row("dropped", [name], (), f"shares its storage with {twins[0]}")
             else:
                 self.row("leftover", [name], (), "no rule says what becomes of it")
         for name in self.target:
@@ -138,5 +111,11 @@ def join_tied(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
         elif group[0] is row:
             targets = tuple(name for each in group for name in each.targets)
             reason = "; ".join(dict.fromkeys(each.reason for each in group if each.reason))
-            joined.append(LedgerRow(fate=row.fate, sources=row.sources, targets=targets, reason=reason))
+            joined.append(LedgerRow(fate=_common(group), sources=row.sources, targets=targets, reason=reason))
     return joined
+
+
+def _common(rows: Sequence[LedgerRow]) -> Fate:
+    """Return the fate of a row that joins *rows*: the one that says most."""
+    fates = [row.fate for row in rows if row.fate not in {"kept", "renamed"}]
+    return fates[0] if fates else "kept" if all(row.fate == "kept" for row in rows) else "renamed"

@@ -41,17 +41,44 @@ def copy_problem(source: TensorInfo, target: TensorInfo, *, reshape: bool) -> st
     return dtype_problem(source, target)
 
 
-def concat_problem(sources: Sequence[TensorInfo], target: TensorInfo, axis: int) -> str:
-    """Return why *sources* along *axis* do not make *target*; empty where they do."""
+def permute_problem(source: TensorInfo, target: TensorInfo, axes: Sequence[int]) -> str:
+    """Return why *source* with its axes in the order *axes* is not *target*; empty where it is."""
+    if len(axes) != len(source.shape):
+        return f"{source.name} of {spell(source.shape)} has not {len(axes)} axes"
+    if tuple(source.shape[axis] for axis in axes) != target.shape:
+        return _shapes(source, target)
+    return dtype_problem(source, target)
+
+
+def select_problem(source: TensorInfo, target: TensorInfo, axis: int, parts: int) -> str:
+    """Return why *source* cannot be cut into equal *parts* along *axis*; empty where it can."""
+    if len(source.shape) <= axis or source.shape[axis] % parts:
+        return f"{source.name} of {spell(source.shape)} does not make {parts} parts along axis {axis}"
+    return copy_problem(source, target, reshape=False)
+
+
+def concat_problem(sources: Sequence[TensorInfo], target: TensorInfo, axis: int, size: int = 0) -> str:
+    """Return why *sources* along *axis* do not make *target*; empty where they do.
+
+    Args:
+        sources: the parts.
+        target: what they make.
+        axis: along which they lie.
+        size: what each part must have along the axis where some are missing; 0 where none is.
+    """
     if any(len(each.shape) <= axis for each in (*sources, target)):
         return f"axis {axis} is missing in {_shapes(sources[0], target)}"
     for each in sources:
         if _without(each.shape, axis) != _without(target.shape, axis):
             return _shapes(each, target)
+        if size and each.shape[axis] != size:
+            return (
+                f"{each.name} is {each.shape[axis]} along axis {axis}, its share of {target.name} is {size}"
+            )
         if problem := dtype_problem(each, target):
             return problem
     total = sum(each.shape[axis] for each in sources)
-    if total != target.shape[axis]:
+    if not size and total != target.shape[axis]:
         return f"{len(sources)} parts make {total} along axis {axis}, {target.name} has {target.shape[axis]}"
     return ""
 
@@ -88,9 +115,9 @@ def grid_of(position: TensorInfo, prefix_tokens: int, grid: tuple[int, int] | No
 
     Without *grid* the embedding must be square: 48 patches could be 6x8 or 4x12.
     """
-    if len(position.shape) != 3:
+    if len(position.shape) not in {2, 3} or (len(position.shape) == 3 and position.shape[0] != 1):
         return None
-    patches = position.shape[1] - prefix_tokens
+    patches = position.shape[-2] - prefix_tokens
     if grid is None:
         side = math.isqrt(max(patches, 0))
         grid = (side, side)

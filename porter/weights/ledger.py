@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from porter.records.inspection import TensorInfo
+from porter.records.remap import RemapRules
 from porter.records.weights import Ledger, LedgerRow, SwapCheck, WeightPlan
-from porter.weights.remap import RemapRules, inert_reason
+from porter.weights.remap import inert_reason
 
 
 def open_reasons(ledger: Ledger) -> tuple[str, ...]:
@@ -30,8 +31,9 @@ def audit(plan: WeightPlan, source: Sequence[TensorInfo], target: Sequence[Tenso
     made = Counter(each.target.name for each in plan.operations)
     row_of = {name: row for row in rows for name in row.targets}
     tables = {each.name: each for each in target}, {each.name: each for each in source}
+    computed = {each.name for each in plan.computed}
     for name, row in row_of.items():
-        wanted = 0 if row.fate == "leftover" else 1
+        wanted = 0 if row.fate == "leftover" or name in computed else 1
         if made[name] != wanted:
             problems.append(f"{name}: {made[name]} operations make it, {wanted} must")
     for each in plan.operations:
@@ -39,7 +41,7 @@ def audit(plan: WeightPlan, source: Sequence[TensorInfo], target: Sequence[Tenso
         names = tuple(part.name for part in each.sources)
         if held is None or tables[0].get(each.target.name) != each.target:
             problems.append(f"{each.target.name}: its operation makes something that the target lacks")
-        elif held.fate != "re-initialised" and names != held.sources:
+        elif held.fate != "initialised" and names != held.sources:
             problems.append(
                 f"{each.target.name}: the operation reads {names}, the ledger says {held.sources}"
             )
@@ -48,6 +50,10 @@ def audit(plan: WeightPlan, source: Sequence[TensorInfo], target: Sequence[Tenso
             for part in each.sources
             if tables[1].get(part.name) != part
         ]
+    gone = {name for row in rows if row.fate == "dropped" for name in row.sources}
+    problems += [f"{name}: the ledger does not drop it" for name in plan.zeros if name not in gone]
+    initialised = {name for row in rows if row.fate == "initialised" for name in row.targets}
+    problems += [f"{name}: the ledger does not say that it is computed" for name in computed - initialised]
     return tuple(problems)
 
 

@@ -1,118 +1,47 @@
-"""Remap rules: how the tensors of one architecture are called, and laid out, in another.
-
-Rules are data (``references/remap/<name>.toml``); :mod:`porter.weights.plan` applies them.
-"""
+"""Reading remap rules (``references/remap/<name>.toml``); :mod:`porter.weights.plan` applies them."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from porter.errors import PorterError
-from porter.records.base import Record
+from porter.records.remap import (
+    Fuse,
+    Head,
+    HeadTwin,
+    Interpolate,
+    Permute,
+    RemapRules,
+    Rename,
+    Reshape,
+    Select,
+    Split,
+    Transpose,
+)
 from porter.resources import tree
+from porter.weights.names import ALTERNATIVES, ANYTHING, INDICES, Names, fields
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-_PLACEHOLDERS = {"i": r"0|[1-9]\d*", "j": r"0|[1-9]\d*", "leaf": "weight|bias", "name": ".+"}
-_FIELD = re.compile(r"\{([a-z]+)\}")
-
-Binding = tuple[tuple[str, str], ...]
-"""Values of a template's placeholders, sorted by placeholder."""
+Moving = Rename | Reshape | Transpose | Permute | Select | Fuse | Split | Interpolate | Head | HeadTwin
+"""A rule that carries source tensors to target tensors."""
 
 
-class Rename(Record, frozen=True, kw_only=True):
-    """One source tensor becomes one target tensor, its elements in the same order."""
+class Sides(NamedTuple):
+    """A rule with its templates on both sides."""
 
-    source: str
-    target: str
-    reshape: bool = False
-
-
-class Fuse(Record, frozen=True, kw_only=True):
-    """Several source tensors are concatenated along *axis*, in the order of *sources*.
-
-    Attributes:
-        absent: leaf that is filled with zeros where the source has none of the parts, because a
-            missing bias and a zero bias are the same function; empty: never.
-    """
-
+    rule: Moving
     sources: tuple[str, ...]
-    target: str
-    axis: int = 0
-    absent: str = ""
-
-
-class Split(Record, frozen=True, kw_only=True):
-    """One source tensor is cut into equal parts along *axis*, in the order of *targets*."""
-
-    source: str
     targets: tuple[str, ...]
-    axis: int = 0
-
-
-class Ignore(Record, frozen=True, kw_only=True):
-    """A source tensor that the target has no use for, and why."""
-
-    source: str
-    reason: str
-
-
-class Head(Record, frozen=True, kw_only=True):
-    """The classification head, which is new where the number of classes differs.
-
-    Attributes:
-        std: of the truncated normal that fills a new head's weight; its bias is zero.
-    """
-
-    source: str
-    target: str
-    source_module: str
-    target_module: str
-    std: float
-
-
-class Position(Record, frozen=True, kw_only=True):
-    """The absolute position embedding, (1, prefix_tokens + rows * columns, width)."""
-
-    source: str
-    target: str
-    prefix_tokens: int
-    antialias: bool
-    semantics: str
-
-
-class Inert(Record, frozen=True, kw_only=True):
-    """A source tensor whose exchange parity may be unable to see, and why."""
-
-    source: str
-    reason: str
-
-
-class RemapRules(Record, frozen=True, kw_only=True):
-    """All rules from one architecture to another.
-
-    Attributes:
-        prefixes: what may stand before the body's names; the one that most tensors have is taken.
-    """
-
-    source: str
-    target: str
-    prefixes: tuple[str, ...] = ("",)
-    rename: tuple[Rename, ...] = ()
-    fuse: tuple[Fuse, ...] = ()
-    split: tuple[Split, ...] = ()
-    ignore: tuple[Ignore, ...] = ()
-    head: Head | None = None
-    position: Position | None = None
-    inert: tuple[Inert, ...] = ()
 
 
 def load_rules(name: str, folder: Path | None = None) -> RemapRules:
@@ -132,7 +61,7 @@ def load_rules(name: str, folder: Path | None = None) -> RemapRules:
             next_step=f"add {path.name} to references/remap",
         )
     rules = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), RemapRules, strict=True)
-    _check(rules)
+    check(rules)
     return rules
 
 
@@ -141,86 +70,135 @@ def resolve_prefix(rules: RemapRules, names: Iterable[str]) -> RemapRules:
     names = tuple(names)
 
     def score(prefix: str) -> int:
-        patterns = [pattern(template) for template in _body_templates(_with_prefix(rules, prefix))]
-        return sum(any(each.fullmatch(name) for each in patterns) for name in names)
+        resolved = _with_prefix(rules, prefix)
+        matcher = Names(resolved, names)
+        body = [side.sources for side in moving(resolved) if not isinstance(side.rule, (Head, HeadTwin))]
+        return sum(
+            any(matcher.match(each, "source", name) is not None for part in body for each in part)
+            for name in names
+        )
 
-    best = max(rules.prefixes, key=score)
-    return _with_prefix(rules, best)
-
-
-def pattern(template: str) -> re.Pattern[str]:
-    """Return the pattern of the names that *template* stands for; its groups are the placeholders."""
-    text, end = "", 0
-    for field in _FIELD.finditer(template):
-        text += re.escape(template[end : field.start()])
-        text += f"(?P<{field[1]}>{_PLACEHOLDERS[field[1]]})"
-        end = field.end()
-    return re.compile(text + re.escape(template[end:]))
+    if len(rules.prefixes) == 1:
+        return _with_prefix(rules, rules.prefixes[0])
+    return _with_prefix(rules, max(rules.prefixes, key=score))
 
 
-def fill(template: str, binding: Binding) -> str:
-    """Return the name that *template* stands for under *binding*."""
-    return template.format(**dict(binding))
-
-
-def bindings(template: str, names: Iterable[str]) -> list[Binding]:
-    """Return the placeholder values of every name that *template* stands for."""
-    compiled = pattern(template)
-    found = (compiled.fullmatch(name) for name in names)
-    return [tuple(sorted(match.groupdict().items())) for match in found if match]
+def moving(rules: RemapRules) -> Iterator[Sides]:
+    """Yield every rule that carries source tensors to target tensors, those of the head first."""
+    if rules.head:
+        yield Sides(rules.head, (rules.head.source,), (rules.head.target,))
+        for twin in rules.head.twins:
+            yield Sides(twin, (twin.source,), (twin.target,))
+    singles: tuple[Rename | Reshape | Transpose | Permute | Select | Interpolate, ...] = (
+        *rules.rename,
+        *rules.reshape,
+        *rules.transpose,
+        *rules.permute,
+        *rules.select,
+        *rules.interpolate,
+    )
+    for single in singles:
+        yield Sides(single, (single.source,), (single.target,))
+    for fuse in rules.fuse:
+        yield Sides(fuse, fuse.sources, (fuse.target,))
+    for split in rules.split:
+        yield Sides(split, (split.source,), split.targets)
 
 
 def inert_reason(rules: RemapRules, name: str, names: Iterable[str]) -> str:
     """Return why the rules expect the source tensor *name* to be inert; empty where they do not."""
-    for each in resolve_prefix(rules, names).inert:
-        if pattern(each.source).fullmatch(name):
+    names = tuple(names)
+    resolved = resolve_prefix(rules, names)
+    matcher = Names(resolved, names)
+    for each in resolved.inert:
+        if matcher.match(each.source, "source", name) is not None:
             return each.reason
     return ""
+
+
+def check(rules: RemapRules) -> None:
+    """Look for rules that contradict themselves.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if not rules.prefixes or not all(re.fullmatch(r"[\w.]*", each) for each in rules.prefixes):
+        raise ValueError('prefixes must be names or ""')
+    _check_placeholders(rules)
+    taken: dict[str, int] = {}
+    for rule, left, right in moving(rules):
+        if not left or not right:
+            raise ValueError(f"a rule takes {left} and makes {right}")
+        if len({_free(rules, each) for each in left + right}) != 1:
+            raise ValueError(f"placeholders differ between {left} and {right}")
+        if len(set(left)) != len(left) or len(set(right)) != len(right):
+            raise ValueError(f"a name stands twice in {left} or {right}")
+        for each in left:
+            taken[each] = taken.get(each, 0) + 1
+        _check_layout(rule)
+    twice = sorted(name for name, count in taken.items() if count > 1)
+    if twice:
+        raise ValueError(f"two rules take {', '.join(twice)}")
+    for dropped in rules.drop:
+        _explained(rules, dropped.source, dropped.reason, "dropped")
+    for made in rules.initialise:
+        _explained(rules, made.target, made.reason, "initialised")
+    for computed in rules.computed:
+        _explained(rules, computed.target, computed.reason, "computed")
+    for inert in rules.inert:
+        _explained(rules, inert.source, inert.reason, "inert")
+
+
+def _check_placeholders(rules: RemapRules) -> None:
+    known = {*INDICES, *ALTERNATIVES, ANYTHING, "prefix"}
+    for name in (*rules.counters, *rules.words):
+        if name in known:
+            raise ValueError(f"the placeholder {{{name}}} has two meanings")
+        known.add(name)
+    for name, counter in rules.counters.items():
+        found = [field for field in fields(counter.over) if field.name != "prefix"]
+        if not found or any(each.name not in INDICES or each.is_computed for each in found):
+            raise ValueError(f"the counter {name} must be over plain {{i}}, {{j}} or {{k}}")
+        if len({each.name for each in found}) != len(found):
+            raise ValueError(f"a number stands twice in the counter {name}")
+    for name, words in rules.words.items():
+        if not words or len(set(words.values())) != len(words):
+            raise ValueError(f"the words {name} do not lead back from the target to the source")
+
+
+def _free(rules: RemapRules, template: str) -> frozenset[str]:
+    """Return the placeholders that must be known to fill *template*."""
+    free: set[str] = set()
+    numeric = {*INDICES, *rules.counters}
+    for field in fields(template):
+        if field.name not in {*numeric, *ALTERNATIVES, *rules.words, ANYTHING, "prefix"}:
+            raise ValueError(f"unknown placeholder {{{field.name}}} in {template}")
+        if field.is_computed and (field.name not in numeric or field.factor == 0):
+            raise ValueError(f"{{{field.name}}} of {template} is no number to calculate with")
+        if field.name in rules.counters:
+            free |= {each.name for each in fields(rules.counters[field.name].over)}
+        else:
+            free.add(field.name)
+    return frozenset(free - {"prefix"})
+
+
+def _check_layout(rule: Moving) -> None:
+    if isinstance(rule, Transpose) and (rule.axes[0] == rule.axes[1] or min(rule.axes) < 0):
+        raise ValueError(f"{rule.source} is transposed over {rule.axes}")
+    if isinstance(rule, Permute) and sorted(rule.axes) != list(range(len(rule.axes))):
+        raise ValueError(f"{rule.axes} of {rule.source} is no order of axes")
+    if isinstance(rule, Select) and sorted(rule.order) != list(range(len(rule.order))):
+        raise ValueError(f"{rule.order} of {rule.source} is no order of parts")
+    if isinstance(rule, Fuse) and not set(rule.optional) < set(rule.sources):
+        raise ValueError(f"the optional parts of {rule.target} must be some of its sources")
+
+
+def _explained(rules: RemapRules, template: str, reason: str, what: str) -> None:
+    _free(rules, template)
+    if not reason:
+        raise ValueError(f"{template} is {what} without a reason")
 
 
 def _with_prefix(rules: RemapRules, prefix: str) -> RemapRules:
     text = msgspec.json.encode(rules).decode().replace("{prefix}", prefix)
     return msgspec.json.decode(text, type=RemapRules)
-
-
-def _body_templates(rules: RemapRules) -> list[str]:
-    templates = [rule.source for rule in rules.rename]
-    templates += [source for fuse in rules.fuse for source in fuse.sources]
-    templates += [split.source for split in rules.split]
-    templates += [rules.position.source] if rules.position else []
-    return templates
-
-
-def _check(rules: RemapRules) -> None:
-    sides: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
-    sides += [((each.source,), (each.target,)) for each in rules.rename]
-    sides += [(each.sources, (each.target,)) for each in rules.fuse]
-    sides += [((each.source,), each.targets) for each in rules.split]
-    sides += [((rules.head.source,), (rules.head.target,))] if rules.head else []
-    sides += [((rules.position.source,), (rules.position.target,))] if rules.position else []
-    sources: dict[str, int] = {}
-    for left, right in sides:
-        fields = {frozenset(_fields(each)) for each in left + right}
-        if len(fields) != 1:
-            raise ValueError(f"placeholders differ between {left} and {right}")
-        if len(set(left)) != len(left) or len(set(right)) != len(right):
-            raise ValueError(f"a name stands twice in {left} or {right}")
-        for each in left:
-            sources[each] = sources.get(each, 0) + 1
-    twice = sorted(name for name, count in sources.items() if count > 1)
-    if twice:
-        raise ValueError(f"two rules take {', '.join(twice)}")
-    for ignored in rules.ignore:
-        if not ignored.reason:
-            raise ValueError(f"{ignored.source} is ignored without a reason")
-        _fields(ignored.source)
-    if not rules.prefixes or not all(re.fullmatch(r"[\w.]*", each) for each in rules.prefixes):
-        raise ValueError('prefixes must be names or ""')
-
-
-def _fields(template: str) -> set[str]:
-    fields = set(_FIELD.findall(template)) - {"prefix"}
-    unknown = fields - set(_PLACEHOLDERS)
-    if unknown:
-        raise ValueError(f"unknown placeholder {{{min(unknown)}}} in {template}")
-    return fields

@@ -261,7 +261,7 @@ class Sample:
         )
         rows = (
             *weights.ledger.rows,
-            LedgerRow(fate="ignored", sources=(self.said,), reason=f"not used: {self.said}", inert=3e-9),
+            LedgerRow(fate="dropped", sources=(self.said,), reason=f"not used: {self.said}", inert=3e-9),
         )
         if self.ending == "failed":
             rows += (LedgerRow(fate="leftover", targets=("head.extra.weight",)),)

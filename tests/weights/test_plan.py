@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from porter.records.inspection import TensorInfo
+from porter.records.remap import Fuse, RemapRules, Rename, Reshape, Split
 from porter.records.weights import Ledger, LedgerRow, Operation, SwapCheck, WeightPlan
 from porter.weights.ledger import audit, note_inert, open_reasons
 from porter.weights.plan import plan_weights
-from porter.weights.remap import Fuse, RemapRules, Rename, Split, load_rules
+from porter.weights.remap import load_rules
 from tests.weights.tables import HIDDEN, LABELS, LAYERS, source_table, target_table, without
 
 VIT = load_rules("vit")
@@ -45,7 +46,7 @@ def test_a_whole_vit_closes_the_ledger() -> None:
     assert audit(made, source, target) == ()
     assert [each.target for each in made.operations] == list(target)
     fates = Counter(row.fate for row in made.ledger.rows)
-    assert fates == {"renamed": 8 + 10 * LAYERS, "fused": 2 * LAYERS, "ignored": 2}
+    assert fates == {"renamed": 8 + 10 * LAYERS, "fused": 2 * LAYERS, "dropped": 2}
     assert made.head == "copied"
     assert (made.source_head, made.target_head) == ("classifier", "head")
 
@@ -81,12 +82,12 @@ def test_the_order_of_the_tables_changes_nothing(seed: int) -> None:
 
 def test_every_dropped_source_tensor_is_missed() -> None:
     source, target = source_table(), target_table()
-    ignored = ("vit.pooler.dense.weight", "vit.pooler.dense.bias")
+    dropped = ("vit.pooler.dense.weight", "vit.pooler.dense.bias")
     for gone in source:
         rest = without(source, gone.name)
         made = plan(rest, target)
         assert_counted(made, rest, target)
-        assert bool(open_reasons(made.ledger)) == (gone.name not in ignored), gone.name
+        assert bool(open_reasons(made.ledger)) == (gone.name not in dropped), gone.name
         if made.ledger.leftovers:
             assert any(gone.name in reason for reason in open_reasons(made.ledger)), gone.name
 
@@ -181,7 +182,7 @@ def test_another_class_count_gives_a_new_head_with_the_reason() -> None:
     assert audit(made, source, target) == ()
     assert made.head == "re-initialised"
     weight, bias = row_of(made, "head.weight"), row_of(made, "head.bias")
-    assert weight.fate == bias.fate == "re-initialised"
+    assert weight.fate == bias.fate == "initialised"
     assert "1000 classes there, 3 here" in weight.reason
     assert (operation(made, "head.weight").op, operation(made, "head.weight").std) == ("initialise", 0.02)
     assert operation(made, "head.bias").op == "zeros"
@@ -260,7 +261,7 @@ def test_missing_attention_biases_become_zeros() -> None:
     made = plan(source, target_table())
     assert audit(made, source, target_table()) == ()
     row = row_of(made, "blocks.2.attn.qkv.bias")
-    assert row.fate == "re-initialised"
+    assert row.fate == "initialised"
     assert "zero is the same function" in row.reason
     one_left = without(source_table(), *biases[1:])
     assert open_reasons(plan(one_left, target_table()).ledger)
@@ -281,7 +282,7 @@ def test_a_tied_tensor_that_the_files_lack_is_read_from_its_twin() -> None:
     assert open_reasons(plan((one,), target, rules).ledger)
 
 
-def test_a_spare_tied_twin_is_ignored_with_the_reason() -> None:
+def test_a_spare_tied_twin_is_dropped_with_the_reason() -> None:
     rules = RemapRules(source="a", target="b", rename=(Rename(source="one", target="x"),))
     source = tuple(TensorInfo(name=name, shape=(2,), dtype="F32", file="m") for name in ("one", "two"))
     target = (TensorInfo(name="x", shape=(2,), dtype="F32"),)
@@ -295,7 +296,7 @@ def test_split_and_reshape_rules() -> None:
     rules = RemapRules(
         source="a",
         target="b",
-        rename=(Rename(source="r", target="flat", reshape=True),),
+        reshape=(Reshape(source="r", target="flat"),),
         split=(Split(source="kv", targets=("k", "v")),),
         fuse=(Fuse(sources=("p", "q"), target="pq", axis=1),),
     )

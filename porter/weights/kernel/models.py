@@ -206,7 +206,15 @@ def compared_outputs(plan: Mapping[str, Any], reference: Outputs) -> Outputs:
     if plan["head"] == "re-initialised":
         return {"features": reference["features"]}
     outputs = copy.copy(reference)
-    order = next((each["index"] for each in plan["operations"] if each["op"] == "select"), None)
+    head = f"{plan['target_head']}."
+    order = next(
+        (
+            each["index"]
+            for each in plan["operations"]
+            if each["op"] == "select" and each["target"]["name"].startswith(head)
+        ),
+        None,
+    )
     if order:
         outputs["logits"] = reference["logits"][:, list(order)]
     return outputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,18 +85,15 @@ def execute_all(
 def source_parts(operation: Operation) -> Iterator[tuple[str, int, int]]:
     """Yield, for each source that lands unchanged in the target, its name, start and stop along the axis.
 
-    Only ``copy`` (the whole target) and ``concat`` keep a source recognisable.
+    A cut or resampled source has no place of its own in the target.
     """
     axis = operation["axis"]
-    if operation["op"] == "copy":
+    if operation["op"] in {"copy", "reshape", "permute"}:
         shape = operation["target"]["shape"]
         yield operation["sources"][0]["name"], 0, shape[0] if shape else 1
     elif operation["op"] == "concat":
-        start = 0
-        for each in operation["sources"]:
-            stop = start + each["shape"][axis]
-            yield each["name"], start, stop
-            start = stop
+        for each, start in zip(operation["sources"], _starts(operation), strict=True):
+            yield each["name"], start, start + each["shape"][axis]
 
 
 def seed_of(*words: object) -> int:
@@ -110,22 +108,28 @@ def _fill(result: torch.Tensor, kind: str, parts: list[torch.Tensor], operation:
         if kind == "copy" or kind == "reshape":
             result.copy_(parts[0].reshape(result.shape))
         elif kind == "concat":
-            start = 0
-            for part in parts:
+            total = sum(part.shape[axis] for part in parts)
+            if operation["starts"]:
+                result.zero_()
+            elif total != result.shape[axis]:
+                raise ValueError(f"the parts make {total} of {result.shape[axis]} along axis {axis}")
+            for part, start in zip(parts, _starts(operation), strict=True):
                 result.narrow(axis, start, part.shape[axis]).copy_(part)
-                start += part.shape[axis]
-            if start != result.shape[axis]:
-                raise ValueError(f"the parts make {start} of {result.shape[axis]} along axis {axis}")
+        elif kind == "permute":
+            result.copy_(parts[0].permute(operation["axes"]))
         elif kind == "slice":
             start, stop = operation["start"], operation["stop"]
             result.copy_(parts[0].narrow(axis, start, stop - start))
         elif kind == "select":
+            size = result.shape[axis] // len(operation["index"])
             for place, index in enumerate(operation["index"]):
-                result.select(axis, place).copy_(parts[0].select(axis, index))
+                result.narrow(axis, place * size, size).copy_(parts[0].narrow(axis, index * size, size))
         elif kind == "interpolate":
-            result.copy_(_interpolate(parts[0], operation))
+            result.copy_(_interpolate(parts[0], operation).reshape(result.shape))
         elif kind == "zeros":
             result.zero_()
+        elif kind == "ones":
+            result.fill_(1)
         elif kind == "initialise":
             generator = torch.Generator().manual_seed(seed_of("initialise", operation["target"]["name"]))
             std = operation["std"]
@@ -134,10 +138,19 @@ def _fill(result: torch.Tensor, kind: str, parts: list[torch.Tensor], operation:
             raise ValueError(f"unknown operation {kind}")
 
 
+def _starts(operation: Operation) -> list[int]:
+    """Return where each source of a ``concat`` begins along the axis."""
+    if operation["starts"]:
+        return list(operation["starts"])
+    sizes = [each["shape"][operation["axis"]] for each in operation["sources"]]
+    return [0, *itertools.accumulate(sizes[:-1])]
+
+
 def _interpolate(position: torch.Tensor, operation: Operation) -> torch.Tensor:
     prefix = operation["prefix"]
     rows, columns = operation["source_grid"]
     width = position.shape[-1]
+    position = position.reshape(1, -1, width)
     patches = position[:, prefix:].float().reshape(1, rows, columns, width).permute(0, 3, 1, 2)
     patches = torch.nn.functional.interpolate(
         patches,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from porter import processors, tasks
+from porter import processors, tasks, timm_configs
 from porter.errors import ModelRejectedError
 from porter.hub import files
 from porter.records.base import Task
@@ -36,15 +36,6 @@ def looks_like(contents: Contents) -> str:
     """Return what the files of a source look like other than a transformers model; empty for nothing."""
     names = [file.path for file in contents.files]
     return next((says for end, says in OTHER_FORMATS.items() for name in names if name.endswith(end)), "")
-
-
-def timm(ref: str, why: str) -> ModelRejectedError:
-    """Return the rejection of a timm checkpoint."""
-    return ModelRejectedError(
-        f"{ref} is a timm checkpoint; not supported yet.",
-        why=why,
-        next_step="choose the same architecture saved by transformers",
-    )
 
 
 def read_config(source: Source, contents: Contents) -> dict[str, Any]:
@@ -104,7 +95,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def read_model_type(config: Mapping[str, Any], source: Source, contents: Contents) -> str:
-    """Return the model type.
+    """Return the model type; a timm checkpoint has transformers' name for it, stated or not.
 
     Raises:
         ModelRejectedError: there is none; says what the model seems to be instead.
@@ -112,10 +103,8 @@ def read_model_type(config: Mapping[str, Any], source: Source, contents: Content
     stated = config.get("model_type")
     if isinstance(stated, str) and stated:
         return stated
-    if isinstance(config.get("architecture"), str):
-        raise timm(
-            source.ref, f"{files.CONFIG} has the architecture {config['architecture']!r} and no model_type"
-        )
+    if timm_configs.is_timm(config):
+        return timm_configs.MODEL_TYPE
     looks = looks_like(contents)
     raise ModelRejectedError(
         f"{files.CONFIG} of {source.ref} has no model_type.",

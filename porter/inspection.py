@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from porter import configs, hub, licence, plausible, tasks
+from porter import configs, hub, licence, plausible, tasks, timm_configs
 from porter.errors import ModelRejectedError, UsageError
 from porter.hub import files
-from porter.records.base import Task
-from porter.records.inspection import Contents, FromPickles, Inspection, Source, TaskChoice
+from porter.records.base import Record, Task
+from porter.records.inspection import (
+    Contents,
+    FromPickles,
+    Inspection,
+    ProcessorFacts,
+    Source,
+    TaskChoice,
+)
 from porter.tasks import Rejection, Verdict
 
 Ask = Callable[[str, Sequence[Task]], Task]
@@ -50,11 +58,12 @@ def inspect(source: Source, *, task: Task | None = None, ask: Ask | None = None)
     config = configs.read_config(source, contents)
     model_type = configs.read_model_type(config, source, contents)
     architecture = configs.read_architecture(config, notes)
+    if not architecture and model_type == timm_configs.MODEL_TYPE:
+        architecture = timm_configs.CLASS
     tag = contents.pipeline_tag or str(licence.card_metadata(folder).get("pipeline_tag") or "")
     choice = _choose_task(source, model_type, architecture, tag, task, ask, notes)
     architecture = architecture or _class_of(source, model_type, choice.task, notes)
-    channels = configs.read_channels(config, model_type)
-    processor = configs.read_processor(folder, config, channels, notes)
+    fed = _fed(source.ref, folder, config, model_type, choice.task, notes)
     tensors = hub.tensor_table(source)
     pickles = hub.pickles(source) if not tensors else ()
     if pickles:
@@ -68,14 +77,44 @@ def inspect(source: Source, *, task: Task | None = None, ask: Ask | None = None)
         architecture=architecture,
         task=choice,
         config=config,
-        labels=configs.read_labels(config, choice.task, notes),
-        image_size=configs.read_image_size(config, model_type, processor, notes),
-        channels=channels,
-        processor=processor,
+        labels=fed.labels,
+        image_size=fed.image_size,
+        channels=fed.channels,
+        processor=fed.processor,
         licence=licence.read(folder, contents),
         saved_with=str(config.get("transformers_version") or ""),
         tensors=tensors,
         notes=tuple(notes),
+    )
+
+
+class _Fed(Record, frozen=True, kw_only=True):
+    """What goes into a model and what its outputs are called."""
+
+    labels: tuple[str, ...]
+    image_size: tuple[int, int] | None
+    channels: int
+    processor: ProcessorFacts | None
+
+
+def _fed(
+    ref: str, folder: Path, config: dict[str, Any], model_type: str, task: Task, notes: list[str]
+) -> _Fed:
+    if model_type == timm_configs.MODEL_TYPE:
+        facts = timm_configs.read(ref, config, notes)
+        return _Fed(
+            labels=facts.labels,
+            image_size=facts.image_size,
+            channels=facts.channels,
+            processor=facts.processor,
+        )
+    channels = configs.read_channels(config, model_type)
+    processor = configs.read_processor(folder, config, channels, notes)
+    return _Fed(
+        labels=configs.read_labels(config, task, notes),
+        image_size=configs.read_image_size(config, model_type, processor, notes),
+        channels=channels,
+        processor=processor,
     )
 
 

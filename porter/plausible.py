@@ -12,7 +12,15 @@ from porter.processors import LARGEST_EDGE
 from porter.records.inspection import TensorInfo
 
 _IMAGES = frozenset({"image_size", "input_size", "img_size", "crop_size"})
-_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "num_stages", "encoder_layers", "decoder_layers")
+_COUNTS = (
+    "depth",
+    "num_hidden_layers",
+    "num_layers",
+    "n_layers",
+    "num_stages",
+    "encoder_layers",
+    "decoder_layers",
+)
 _WIDTHS = (
     "hidden_size",
     "hidden_sizes",
@@ -26,6 +34,8 @@ _WIDTHS = (
     "embedding_size",
     "decoder_hidden_size",
     "num_attention_heads",
+    "num_classes",
+    "num_features",
     "num_labels",
     "vocab_size",
     "num_queries",

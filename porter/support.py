@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from porter import configs, tasks
+from porter import configs, tasks, timm_configs
 from porter.errors import ModelRejectedError
 from porter.hub import files
 from porter.records.inspection import ExportAttempt, Inspection, ModelProbe
@@ -41,8 +41,20 @@ def check_supported(inspection: Inspection, transformers: str) -> None:
     for name, fact in ((f"the model type {model_type!r}", known), (architecture, known_class)):
         if fact is not None and not tasks.knows(fact, transformers):
             raise _unknown_to(ref, name, fact, transformers)
-    if model_type in {"timm_wrapper", "timm_backbone"}:
-        raise configs.timm(ref, f"its model type is {model_type}")
+    if model_type == "timm_backbone":
+        raise ModelRejectedError(
+            f"{ref} has no head for {inspection.task.task}.",
+            why="its model type is timm_backbone: the features of a timm model, for another model to use",
+            next_step="choose the same architecture with its classification head",
+        )
+    if model_type == timm_configs.MODEL_TYPE and (
+        known_class is None or model_type not in known_class.model_types
+    ):
+        raise ModelRejectedError(
+            f"{ref} names {architecture}, which does not wrap timm models.",
+            why=f"{files.CONFIG} describes a timm checkpoint",
+            next_step=f"take architectures out of {files.CONFIG}, or name {timm_configs.CLASS}",
+        )
     if config.get("quantization_config"):
         raise ModelRejectedError(
             f"{ref} is quantised.",

@@ -264,17 +264,6 @@ def test_config_that_lies_deeper_is_pointed_at(tmp_path: Path) -> None:
     assert str(tmp_path / "m" / "checkpoint-10") in rejected(tmp_path / "m").next_step
 
 
-def test_timm_checkpoint_has_its_own_words(tmp_path: Path) -> None:
-    config = {"architecture": "vit_base_patch16_224", "num_classes": 10, "pretrained_cfg": {}}
-    error = rejected(write_model(tmp_path / "m", config))
-    assert "timm checkpoint; not supported yet" in error.what
-    assert "vit_base_patch16_224" in error.why
-    wrapped = write_model(
-        tmp_path / "n", architectures=["TimmWrapperForImageClassification"], model_type="timm_wrapper"
-    )
-    assert "timm checkpoint; not supported yet" in unsupported(wrapped).what
-
-
 def test_no_model_type(tmp_path: Path) -> None:
     assert "no model_type" in rejected(write_model(tmp_path / "m", model_type=None)).what
 

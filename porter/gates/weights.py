@@ -11,6 +11,7 @@ import msgspec
 from porter.gates.results import failed, passed
 from porter.records.gates import GateResult
 from porter.records.inspection import ModelProbe
+from porter.records.reference import StrategyChoice
 from porter.records.weights import (
     Conversion,
     OnnxParityAnswer,
@@ -40,7 +41,7 @@ def plan(session: PortSession, built: TargetModule, step: str = "weight-plan") -
     from porter.weights.plan import plan_weights
 
     inspection, choice = session.inspection, session.choice
-    match, held = choice.strategy.backbone, choice.strategy.held
+    strategy = choice.strategy
     probe = session.journal.made("model-probe", ModelProbe)
     reference = choice.reference
     rules = _rules(session)
@@ -49,8 +50,9 @@ def plan(session: PortSession, built: TargetModule, step: str = "weight-plan") -
         {
             "source": inspection.tensors,
             "target": built.tensors,
-            "match": match,
-            "held": held,
+            "match": strategy.backbone,
+            "timm": strategy.timm,
+            "held": strategy.held,
             "rules": rules,
             "tied": probe.tied,
         },
@@ -63,19 +65,31 @@ def plan(session: PortSession, built: TargetModule, step: str = "weight-plan") -
             tied=probe.tied,
             key_prefix=reference.tags[reference.tao_model],
             tao_model=reference.tao_model,
-            attention=held.attention if held else "",
+            attention=_shared_attention(strategy),
         ),
     )
 
 
+def _shared_attention(strategy: StrategyChoice) -> str:
+    """Return the attention implementation where both sides run the same code; empty where they do not."""
+    if strategy.held is not None:
+        return strategy.held.attention
+    # timm chooses its attention itself, on both sides alike.
+    return "eager" if strategy.timm is not None and strategy.timm.same_code else ""
+
+
 def _rules(session: PortSession) -> RemapRules:
     """Return how the names correspond: data for a backbone of TAO's, one prefix for a model that is held."""
-    from porter.weights.compose import held_rules
+    from porter.weights.compose import held_rules, wrapped_rules
     from porter.weights.remap import load_rules
 
     inspection, strategy = session.inspection, session.choice.strategy
     if strategy.held is not None:
         return held_rules(inspection.tensors, session.journal.made("model-probe", ModelProbe))
+    if strategy.timm is not None:
+        if strategy.timm.same_code:
+            return wrapped_rules(inspection.tensors, session.journal.made("model-probe", ModelProbe))
+        return load_rules(strategy.timm.remap)
     return load_rules(strategy.backbone.remap if strategy.backbone else inspection.model_type)
 
 

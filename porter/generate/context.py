@@ -12,7 +12,7 @@ from porter.errors import ModelRejectedError
 from porter.generate.schema import Override, Schema, build_schema
 from porter.records.base import Record
 from porter.records.inspection import Inspection, ProcessorFacts
-from porter.records.reference import HeldModel, Reference, ReferenceChoice
+from porter.records.reference import HeldModel, Reference, ReferenceChoice, TimmModel
 
 _PIL_FILTERS = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX", 5: "HAMMING"}
 _BILINEAR = 2
@@ -26,12 +26,14 @@ class Resize(Record, frozen=True, kw_only=True):
         shortest_edge: size of the shorter side before the centre is cropped; None where both sides change.
         square: size of both sides before the centre is cropped; None where there is no crop of a square.
         ratio: that size over the crop's.
+        margin: how half a pixel of an odd margin is rounded, as in ProcessorFacts.
     """
 
     resample: str
     shortest_edge: int | None = None
     square: int | None = None
     ratio: float = 1.0
+    margin: str = "down"
 
 
 class Normalisation(Record, frozen=True, kw_only=True):
@@ -68,6 +70,7 @@ class ClassificationContext(Record, frozen=True, kw_only=True):
     schema: Schema
     hooks: tuple[str, ...]
     held: HeldModel | None = None
+    timm: TimmModel | None = None
 
     def template_data(self) -> dict[str, Any]:
         """Return plain values for Jinja."""
@@ -95,8 +98,8 @@ def resize_of(processor: ProcessorFacts, img_size: int) -> Resize | None:
             raise _unfit(processor, img_size)
         ratio = edge / img_size
         if processor.size is not None:
-            return Resize(resample=resample, square=edge, ratio=ratio)
-        return Resize(resample=resample, shortest_edge=edge, ratio=ratio)
+            return Resize(resample=resample, square=edge, ratio=ratio, margin=processor.margin)
+        return Resize(resample=resample, shortest_edge=edge, ratio=ratio, margin=processor.margin)
     if processor.size != (img_size, img_size):
         raise _unfit(processor, img_size)
     return None if processor.resample == _BILINEAR else Resize(resample=resample)
@@ -123,8 +126,9 @@ def classification_context(
         name: snake_case network name.
         year: year of the licence header.
     """
-    match, held = choice.strategy.backbone, choice.strategy.held
-    if (match is None and held is None) or inspection.image_size is None or inspection.processor is None:
+    match, held, timm = choice.strategy.backbone, choice.strategy.held, choice.strategy.timm
+    model = held or timm
+    if (match is None and model is None) or inspection.image_size is None or inspection.processor is None:
         raise ModelRejectedError(
             f"{inspection.source.ref} lacks what an image classifier is generated from.",
             why="it needs an image size, an image processor and a backbone",
@@ -137,7 +141,7 @@ def classification_context(
     arguments = {key: value for key, value in given.items() if key not in {"img_size", "norm_eps"}}
     pixels = normalisation_of(inspection.processor)
     reference = choice.reference
-    embed_dim = held.embed_dim if held else int(inspection.config["hidden_size"])
+    embed_dim = model.embed_dim if model else int(inspection.config["hidden_size"])
     backbone = match.name if match else _new_backbone(name, reference)
     overrides = schema_overrides(
         backbone, embed_dim=embed_dim, topk=topk, pixels=pixels, labels=labels, img_size=img_size
@@ -167,6 +171,7 @@ def classification_context(
         schema=build_schema(reference.config, overrides),
         hooks=reference.hooks,
         held=held,
+        timm=timm,
     )
 
 

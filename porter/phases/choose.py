@@ -59,6 +59,8 @@ def _named(strategy: StrategyChoice) -> str:
     """Return the strategy with the backbone or the class that it is about."""
     if strategy.held is not None:
         return f"{strategy.strategy}: {strategy.held.architecture}"
+    if strategy.timm is not None:
+        return f"{strategy.strategy}: {strategy.timm.architecture}"
     return f"{strategy.strategy}: {strategy.backbone.name if strategy.backbone else '-'}"
 
 
@@ -71,6 +73,16 @@ def _evidence(strategy: StrategyChoice) -> dict[str, Any]:
             "embed_dim": held.embed_dim,
             "stages": list(held.stages),
             "feature_maps": held.maps or "none",
+        }
+    if strategy.timm is not None:
+        model = strategy.timm
+        return {
+            "arguments": model.arguments,
+            "heads": list(model.heads),
+            "embed_dim": model.embed_dim,
+            "stages": list(model.stages),
+            "feature_maps": model.maps,
+            "differences": list(model.differences),
         }
     match = strategy.backbone
     return {"arguments": match.arguments, "differences": list(match.differences)} if match else {}

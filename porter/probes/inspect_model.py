@@ -52,6 +52,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     import torch
     import transformers
 
+    from porter.weights.kernel import timm_models
     from porter.weights.kernel.serve import ProbeError
 
     torch.set_num_threads(request["threads"])
@@ -68,6 +69,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         ) from error
     attempts, worst = exports(wrap(model), inputs, request)
     top = head(model, inputs[:1]) if request["head"] else None
+    timm = timm_models.held(model) is not None
     return {
         "transformers": transformers.__version__,
         "state": state(model),
@@ -78,8 +80,10 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "output_shapes": {name: list(tensor.shape) for name, tensor in outputs.items()},
         "exports": attempts,
         "max_relative_error": worst,
-        "stages": stages(model, inputs[:1], top["tensors"] if top else []),
-        "maps": maps(model, inputs[:1]),
+        "stages": timm_models.stages(model)
+        if timm
+        else stages(model, inputs[:1], top["tensors"] if top else []),
+        "maps": timm_models.maps(model, inputs[:1]) if timm else maps(model, inputs[:1]),
     }
 
 
@@ -182,7 +186,11 @@ def head(model: Any, pixel_values: torch.Tensor) -> dict[str, Any] | None:
     """
     import torch
 
+    from porter.weights.kernel import timm_models
+
     count = getattr(model.config, "num_labels", 0)
+    if timm_models.held(model) is not None:
+        return timm_models.head(model, count)
     body = model.base_model_prefix
     made: dict[str, Any] = {}
 

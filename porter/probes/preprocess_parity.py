@@ -75,7 +75,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         for name, path in placed.items():
             with Image.open(path) as image:
                 mode, size = image.mode, image.size
-                made = processor(image.convert("RGB"), return_tensors="np")
+                # timm's processor makes torch tensors only.
+                made = processor(image.convert("RGB"), return_tensors="pt")
             reference = numpy.asarray(made["pixel_values"])[0].astype(numpy.float32)
             candidate = items[name].numpy()
             apart = WORST
@@ -113,7 +114,7 @@ def _picture(checks: list[dict[str, Any]], processor: Any, folder: Path) -> None
 
     from porter.weights.kernel.pictures import Album
 
-    album = Album(folder, getattr(processor, "image_mean", ()), getattr(processor, "image_std", ()))
+    album = Album(folder, *_normalisation(processor))
     for path in list(dict.fromkeys(check["image"] for check in checks))[:_PICTURED]:
         worst = max((check for check in checks if check["image"] == path), key=lambda each: each["max_abs"])
         reference, candidate = numpy.load(worst["reference"]), numpy.load(worst["candidate"])
@@ -124,6 +125,14 @@ def _picture(checks: list[dict[str, Any]], processor: Any, folder: Path) -> None
         album.tensor(name, "trainer", candidate)
         album.difference(name, "trainer", reference, candidate)
     album.save()
+
+
+def _normalisation(processor: Any) -> tuple[Any, Any]:
+    """Return mean and std of an image processor; empty where it does not normalise."""
+    given = getattr(processor, "data_config", None)
+    if isinstance(given, dict):
+        return given["mean"], given["std"]
+    return getattr(processor, "image_mean", ()), getattr(processor, "image_std", ())
 
 
 def _place(images: list[Path], root: Path) -> dict[str, Path]:

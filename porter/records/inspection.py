@@ -75,6 +75,8 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
         shortest_edge: target of the shorter side; None for a plain resize.
         resample: PIL resampling number (0 nearest, 1 lanczos, 2 bilinear, 3 bicubic).
         crop: centre crop (height, width); None for no crop.
+        margin: what becomes of half a pixel where the crop leaves an odd margin: ``down`` rounds towards
+            the upper left, ``even`` to the even number, as Python's and torchvision's ``round`` do.
         rescale_factor: factor on 0-255 pixels; None for no rescale.
         mean, std: per channel, applied after the rescale; empty for no normalisation.
         caveats: what the processor does that the fields above cannot say, one sentence each;
@@ -86,6 +88,7 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
     shortest_edge: int | None = None
     resample: int = 2
     crop: tuple[int, int] | None = None
+    margin: Literal["down", "even"] = "down"
     rescale_factor: float | None = 1 / 255
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -113,6 +116,7 @@ class HeadFacts(Record, frozen=True, kw_only=True):
     Attributes:
         linear: path of the linear layer whose output are the logits; empty where none makes them.
         in_features: width of what that layer is given.
+        others: paths of further linear layers, with whose outputs the model averages the first one's.
     """
 
     prefix: str
@@ -121,6 +125,7 @@ class HeadFacts(Record, frozen=True, kw_only=True):
     reason: str = ""
     linear: str = ""
     in_features: int = 0
+    others: tuple[str, ...] = ()
 
 
 class ExportAttempt(Record, frozen=True, kw_only=True):

@@ -267,12 +267,41 @@ class HeldModel(Record, frozen=True, kw_only=True):
     batch_norms: bool = False
 
 
+class TimmModel(Record, frozen=True, kw_only=True):
+    """The timm model that a generated backbone holds; paths start at that model.
+
+    Attributes:
+        architecture: name that ``timm.create_model`` knows; arguments: what else it is given. The number of
+            classes is not among them.
+        heads: paths of the linear layers that make the logits, which are averaged where they are several.
+        embed_dim: width of what the first of them is given.
+        stages: paths of the modules that are frozen by number.
+        maps: whether timm gives its feature maps (B, C, H, W).
+        batch_norms: whether there are any.
+        remap: name of the remap rules under ``references/``; empty where the names are timm's own.
+        same_code: whether the source's model runs timm's code too, so that nothing may differ.
+        differences: what is set by the arguments so that both are equal, one sentence each.
+    """
+
+    architecture: str
+    arguments: dict[str, Any] = {}
+    heads: tuple[str, ...]
+    embed_dim: int
+    stages: tuple[str, ...]
+    maps: bool = False
+    batch_norms: bool = False
+    remap: str = ""
+    same_code: bool = False
+    differences: tuple[str, ...] = ()
+
+
 class StrategyChoice(Record, frozen=True, kw_only=True):
     """The strategy, why it, and why not those before it.
 
     Attributes:
         forced: whether the user asked for it.
         backbone: the registry's entry, for ``native``.
+        timm: the timm model, for ``timm``.
         held: the model that is held, for ``compose``.
     """
 
@@ -281,6 +310,7 @@ class StrategyChoice(Record, frozen=True, kw_only=True):
     rejected: dict[str, str] = {}
     forced: bool = False
     backbone: BackboneMatch | None = None
+    timm: TimmModel | None = None
     held: HeldModel | None = None
 
 

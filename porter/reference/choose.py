@@ -22,8 +22,9 @@ from porter.reference.hold import holding
 from porter.reference.network import networks_for
 from porter.reference.reader import read_reference
 from porter.reference.score import score
+from porter.reference.timm_models import timm_offer
 
-AVAILABLE: tuple[Strategy, ...] = ("native", "compose")
+AVAILABLE: tuple[Strategy, ...] = ("native", "timm", "compose")
 """The strategies that this version of porter can generate, in order of preference."""
 
 
@@ -111,6 +112,17 @@ def choose_strategy(
                 forced=forced is not None,
                 backbone=coverage.match,
             )
+        elif strategy == "timm":
+            offer = timm_offer(inspection, reference)
+            if offer.model is not None:
+                return StrategyChoice(
+                    strategy="timm",
+                    reason=f"a generated backbone holds {offer.model.architecture} of timm",
+                    rejected=_before(strategy, rejected),
+                    forced=forced is not None,
+                    timm=offer.model,
+                )
+            rejected[strategy] = "; ".join(offer.reasons)
         elif strategy == "compose":
             held = holding(inspection, reference)
             if held.model is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from porter import timm_configs
 from porter.records.base import Record
 from porter.records.inspection import Inspection
 from porter.records.reference import HeldModel, Reference
@@ -50,6 +51,8 @@ def holding(inspection: Inspection, reference: Reference) -> Holding:
     if probe is None:
         return Holding(reasons=("the model was not looked at in the sandbox yet",))
     reasons = []
+    if inspection.model_type == timm_configs.MODEL_TYPE:
+        reasons.append("the class of transformers is itself no more than a hold on a timm model")
     fed = load_network(reference.name, reference.release.layout).input
     if inspection.channels != fed.channels:
         reasons.append(

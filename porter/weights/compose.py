@@ -1,4 +1,4 @@
-"""The remap rules of a backbone that holds the Hugging Face model: one prefix for every name."""
+"""The remap rules of a backbone that holds the Hugging Face or timm model: one prefix for every name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from porter.records.remap import Drop, Head, Inert, RemapRules, Rename
 
 ATTRIBUTE = "hf"
 """What the generated backbone calls the model that it holds."""
+
+PREFIX = "timm_model."
+"""What transformers, and the generated backbone, call the timm model that they hold."""
 
 _STD = 0.02
 
@@ -45,6 +48,46 @@ def held_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules:
             Drop(source=tensor.name, reason="the class of transformers has no such tensor and leaves it out")
             for tensor in source
             if tensor.name not in built
+        ),
+        inert=(
+            Inert(source="{name}", reason="its name is the source's own, and the output does not show it"),
+        ),
+    )
+
+
+def wrapped_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules:
+    """Return the rules of a timm checkpoint: timm's names, behind ``timm_model.`` in the backbone.
+
+    transformers' own model holds the timm model under the same name, and leaves it out of its files; some
+    older ones have it.
+
+    Args:
+        source: tensor table of the checkpoint files.
+        probe: what transformers built of them; it names the head.
+
+    Raises:
+        ValueError: the probe found no linear head.
+    """
+    if probe.head is None or not probe.head.linear:
+        raise ValueError("the model has no linear head")
+    head = probe.head.linear.removeprefix(PREFIX)
+    built = {tensor.name.removeprefix(PREFIX) for tensor in probe.state}
+    return RemapRules(
+        source="timm",
+        target=f"a backbone that holds the model as {PREFIX.rstrip('.')}",
+        prefixes=(PREFIX, ""),
+        rename=(Rename(source="{prefix}{name}", target=f"{PREFIX}{{name}}"),),
+        head=Head(
+            source=f"{{prefix}}{head}.{{leaf}}",
+            target=f"{PREFIX}{head}.{{leaf}}",
+            source_module=f"{PREFIX}{head}",
+            target_module=f"{PREFIX}{head}",
+            std=_STD,
+        ),
+        drop=tuple(
+            Drop(source=tensor.name, reason="timm's architecture has no such tensor and leaves it out")
+            for tensor in source
+            if tensor.name.removeprefix(PREFIX) not in built
         ),
         inert=(
             Inert(source="{name}", reason="its name is the source's own, and the output does not show it"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.model_folders import VIT_CONFIG, VIT_PROCESSOR, WEIGHTS, write_model
 from tests.safetensors_files import build, entries, raw
+from tests.timm_folders import write_timm
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,26 @@ FOLDERS: tuple[Folder, ...] = (
         "channels infinite",
         _model(config=json.dumps({**VIT_CONFIG, "num_channels": float("inf")}).encode()),
         (_CF,),
+    ),
+    Folder(
+        "timm of another repository",
+        lambda f: write_timm(f, architecture="hf-hub:evil/model"),
+        (_CF, "hf-hub:evil/model"),
+    ),
+    Folder(
+        "timm with another checkpoint",
+        lambda f: write_timm(f, model_args={"checkpoint_path": "/etc/shadow"}),
+        (_CF, "checkpoint_path"),
+    ),
+    Folder(
+        "timm with code for an argument",
+        lambda f: write_timm(f, model_args={"__import__('os').system('id')": 1}),
+        (_CF, "__import__"),
+    ),
+    Folder(
+        "timm 10^9 wide",
+        lambda f: write_timm(f, model_args={"embed_dim": 10**9}),
+        (_CF, "embed_dim is 1000000000"),
     ),
     Folder("quantised", _model(quantization_config={"quant_method": "bitsandbytes"}), ("quantis",)),
     # Processors

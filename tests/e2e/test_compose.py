@@ -111,7 +111,7 @@ def test_native_is_refused_with_the_reason(
 
 
 def test_a_strategy_that_is_not_there_is_refused_at_once(porter: Port, resnet: Path, tmp_path: Path) -> None:
-    done = porter("port", resnet, "--strategy", "timm", "--workspace", tmp_path / "port", "--yes")
+    done = porter("port", resnet, "--strategy", "transplant", "--workspace", tmp_path / "port", "--yes")
     assert done.code == 2
-    assert "it has: native, compose" in done.err
+    assert "it has: native, timm, compose" in done.err
     assert not (tmp_path / "port").exists()

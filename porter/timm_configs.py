@@ -84,7 +84,8 @@ def read(ref: str, config: Mapping[str, Any], notes: list[str]) -> TimmFacts:
         ModelRejectedError: something is missing, or has a value that timm or transformers would not take.
     """
     pretrained = config.get("pretrained_cfg")
-    if not isinstance(pretrained, dict):
+    # transformers takes an empty one for none.
+    if not isinstance(pretrained, dict) or not pretrained:
         raise ModelRejectedError(
             f"{files.CONFIG} of {ref} has no pretrained_cfg.",
             why="transformers knows a timm checkpoint by it, and it says how images are prepared",

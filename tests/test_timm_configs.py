@@ -52,7 +52,9 @@ def test_both_forms_are_one_model(tmp_path: Path, config: dict[str, Any]) -> Non
 
 
 def test_what_the_file_leaves_out_is_timms_default(tmp_path: Path) -> None:
-    found = looking(write_timm(tmp_path / "m", pretrained=dict.fromkeys(HUB["pretrained_cfg"])))
+    found = looking(
+        write_timm(tmp_path / "m", pretrained=dict.fromkeys(HUB["pretrained_cfg"]) | {"tag": "x"})
+    )
     assert found.image_size == (224, 224)
     assert found.processor is not None
     assert (found.processor.shortest_edge, found.processor.resample) == (256, 3)
@@ -81,6 +83,7 @@ def test_labels_that_no_file_names(tmp_path: Path) -> None:
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no processor": ({"pretrained_cfg": "x"}, "no pretrained_cfg"),
+    "an empty processor": ({"pretrained_cfg": {}}, "no pretrained_cfg"),
     "another repository": ({"architecture": "hf-hub:evil/model"}, "architecture"),
     "another folder": ({"architecture": "local-dir:/etc"}, "architecture"),
     "a path": ({"architecture": "../../resnet18"}, "architecture"),

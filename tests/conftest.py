@@ -32,7 +32,7 @@ _NOBODY_LISTENS = "http://127.0.0.1:9"
 # which one answers here.
 os.environ["PORTER_ENGINE"] = "host"
 
-_SHARED_FIXTURES = ("e2e/test_port.py", "e2e/test_real.py", "embedded", "probes")
+_SHARED_FIXTURES = ("e2e/test_port.py", "e2e/test_real.py", "embedded", "probes", "transplant")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from porter.records.inspection import ModelProbe, TensorInfo
-from porter.records.remap import Drop, Head, Inert, RemapRules, Rename
+from porter.records.remap import Drop, Head, HeadTwin, Inert, RemapRules, Rename
 
 ATTRIBUTE = "hf"
 """What the generated backbone calls the model that it holds."""
@@ -70,7 +70,7 @@ def wrapped_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules
     """
     if probe.head is None or not probe.head.linear:
         raise ValueError("the model has no linear head")
-    head = probe.head.linear.removeprefix(PREFIX)
+    head, *others = (path.removeprefix(PREFIX) for path in (probe.head.linear, *probe.head.others))
     built = {tensor.name.removeprefix(PREFIX) for tensor in probe.state}
     return RemapRules(
         source="timm",
@@ -83,6 +83,10 @@ def wrapped_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules
             source_module=f"{PREFIX}{head}",
             target_module=f"{PREFIX}{head}",
             std=_STD,
+            twins=tuple(
+                HeadTwin(source=f"{{prefix}}{twin}.{{leaf}}", target=f"{PREFIX}{twin}.{{leaf}}")
+                for twin in others
+            ),
         ),
         drop=tuple(
             Drop(source=tensor.name, reason="timm's architecture has no such tensor and leaves it out")

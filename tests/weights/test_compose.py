@@ -9,7 +9,7 @@ import pytest
 
 from porter.records.inspection import HeadFacts, ModelProbe, TensorInfo
 from porter.records.weights import SwapCheck, WeightPlan
-from porter.weights.compose import held_rules
+from porter.weights.compose import held_rules, wrapped_rules
 from porter.weights.ledger import audit, note_inert, open_reasons
 from porter.weights.plan import plan_weights
 
@@ -133,3 +133,72 @@ def test_a_model_without_a_linear_head_has_no_rules() -> None:
         held_rules(table(), seen(linear=""))
     with pytest.raises(ValueError, match="linear head"):
         held_rules(table(), msgspec.structs.replace(seen(), head=None))
+
+
+TIMM = {
+    "conv.weight": (8, 3, 3, 3),
+    "head.bias": (4,),
+    "head.weight": (4, 8),
+    "head_dist.bias": (4,),
+    "head_dist.weight": (4, 8),
+    "norm.weight": (8,),
+}
+
+
+def timm_table(prefix: str = "", rows: int = 4, file: str = "") -> Table:
+    return tuple(
+        TensorInfo(
+            name=prefix + name,
+            shape=(rows, *shape[1:]) if name.startswith("head") else shape,
+            dtype="F32",
+            file=file,
+        )
+        for name, shape in TIMM.items()
+    )
+
+
+TIMM_SEEN = ModelProbe(
+    transformers="4.57.6",
+    state=timm_table("timm_model."),
+    head=HeadFacts(
+        prefix="timm_model.head + timm_model.head_dist",
+        tensors=(),
+        separable=True,
+        linear="timm_model.head",
+        in_features=8,
+        others=("timm_model.head_dist",),
+    ),
+)
+
+
+@pytest.mark.parametrize("prefix", ["", "timm_model."])
+def test_timms_names_stand_behind_the_attribute(prefix: str) -> None:
+    source, target = timm_table(prefix, file="model.safetensors"), timm_table("timm_model.")
+    made = plan_weights(source, target, wrapped_rules(source, TIMM_SEEN), num_labels=4, attention="eager")
+    assert audit(made, source, target) == ()
+    found = {row.sources: row.targets for row in made.ledger.rows}
+    assert found == {(f"{prefix}{name}",): (f"timm_model.{name}",) for name in TIMM}
+    assert (made.source_head, made.target_head) == ("timm_model.head", "timm_model.head")
+    assert (made.head, made.exact) == ("copied", True)
+
+
+def test_both_heads_of_a_timm_model_are_new_for_other_classes() -> None:
+    source, target = timm_table(file="model.safetensors"), timm_table("timm_model.", rows=7)
+    made = plan_weights(source, target, wrapped_rules(source, TIMM_SEEN), num_labels=7)
+    assert audit(made, source, target) == ()
+    new = {name for row in made.ledger.rows if row.fate == "initialised" for name in row.targets}
+    assert new == {f"timm_model.{name}" for name in TIMM if name.startswith("head")}
+
+
+def test_what_timm_does_not_have_is_dropped_with_the_reason() -> None:
+    stale = TensorInfo(name="attn_mask", shape=(1, 5), dtype="F32", file="model.safetensors")
+    source, target = (*timm_table(file="model.safetensors"), stale), timm_table("timm_model.")
+    made = plan_weights(source, target, wrapped_rules(source, TIMM_SEEN))
+    assert audit(made, source, target) == ()
+    (row,) = [row for row in made.ledger.rows if stale.name in row.sources]
+    assert "no such tensor" in row.reason
+
+
+def test_a_timm_model_without_a_linear_head_has_no_rules() -> None:
+    with pytest.raises(ValueError, match="linear head"):
+        wrapped_rules(timm_table(), msgspec.structs.replace(TIMM_SEEN, head=None))

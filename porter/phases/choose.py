@@ -69,7 +69,7 @@ def _evidence(strategy: StrategyChoice) -> dict[str, Any]:
         held = strategy.held
         return {
             "attention": held.attention,
-            "head": held.head,
+            "heads": list(held.heads),
             "embed_dim": held.embed_dim,
             "stages": list(held.stages),
             "feature_maps": held.maps or "none",

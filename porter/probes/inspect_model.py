@@ -68,7 +68,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             next_step="check image_size and num_channels in config.json",
         ) from error
     attempts, worst = exports(wrap(model), inputs, request)
-    top = head(model, inputs[:1]) if request["head"] else None
+    top = head(model, inputs) if request["head"] else None
     timm = timm_models.held(model) is not None
     return {
         "transformers": transformers.__version__,
@@ -178,84 +178,26 @@ def tied(model: Any) -> list[list[str]]:
     return sorted(names for names in groups.values() if len(names) > 1)
 
 
-def head(model: Any, pixel_values: torch.Tensor) -> dict[str, Any] | None:
-    """Return the classification head: the top-level module whose output are the logits.
+def head(model: Any, images: torch.Tensor) -> dict[str, Any] | None:
+    """Return the classification head as ``HeadFacts`` has it; None for a model without logits.
 
-    It is separable where one module outside of the body makes the logits as they leave the model
-    and shares no tensor with the body.
+    Args:
+        model: built.
+        images: at least two different ones.
     """
-    import torch
-
     from porter.weights.kernel import timm_models
+    from porter.weights.kernel.heads import find_head
 
     count = getattr(model.config, "num_labels", 0)
     if timm_models.held(model) is not None:
         return timm_models.head(model, count)
-    body = model.base_model_prefix
-    made: dict[str, Any] = {}
 
-    def remember(name: str) -> Any:
-        return lambda _module, _inputs, output: made.__setitem__(name, output)
+    def run(pixel_values: torch.Tensor) -> Any:
+        return dict(tensors(model(pixel_values=pixel_values))).get("logits")
 
-    hooks = [child.register_forward_hook(remember(name)) for name, child in model.named_children()]
-    try:
-        logits = dict(tensors(model(pixel_values=pixel_values))).get("logits")
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if logits is None:
+    if run(images[:1]) is None:
         return None
-    owned = {name: [f"{name}.{key}" for key in child.state_dict()] for name, child in model.named_children()}
-    rows = {
-        name
-        for name, child in model.named_children()
-        if name != body and any(t.ndim and t.shape[0] == count for t in child.state_dict().values())
-    }
-    makers = [
-        name for name in rows if isinstance(made.get(name), torch.Tensor) and torch.equal(made[name], logits)
-    ]
-    found = sorted(makers or rows)
-    answer = {"prefix": " + ".join(found), "tensors": sorted(t for name in found for t in owned[name])}
-    answer |= linear(model, pixel_values, found, logits)
-    if len(makers) != 1:
-        if not rows:
-            reason = f"no module beside the body has {count} rows"
-        elif len(rows) > 1:
-            reason = f"{' and '.join(sorted(rows))} make the logits together"
-        else:
-            reason = f"the output of {found[0]} is changed before it leaves the model"
-        return {**answer, "separable": False, "reason": reason}
-    shared = [n for group in tied(model) for n in group if {*group} & {*answer["tensors"]}]
-    outside = sorted({*shared} - {*answer["tensors"]})
-    if outside:
-        return {**answer, "separable": False, "reason": f"it shares its weights with {outside[0]}"}
-    return {**answer, "separable": True, "reason": ""}
-
-
-def linear(model: Any, pixel_values: torch.Tensor, heads: list[str], logits: torch.Tensor) -> dict[str, Any]:
-    """Return path and width of the one linear layer of *heads* whose output are the logits."""
-    import torch
-
-    made: dict[str, Any] = {}
-    layers = {
-        name: module
-        for name, module in model.named_modules()
-        if name.partition(".")[0] in heads and isinstance(module, torch.nn.Linear)
-    }
-
-    def remember(name: str) -> Any:
-        return lambda _module, _inputs, output: made.__setitem__(name, output)
-
-    hooks = [layer.register_forward_hook(remember(name)) for name, layer in layers.items()]
-    try:
-        model(pixel_values=pixel_values)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    makers = [name for name, output in made.items() if torch.equal(output, logits)]
-    if len(makers) != 1:
-        return {"linear": "", "in_features": 0}
-    return {"linear": makers[0], "in_features": layers[makers[0]].in_features}
+    return find_head(model, run, images, count)
 
 
 def stages(model: Any, pixel_values: torch.Tensor, head_tensors: Sequence[str]) -> list[str]:
@@ -265,16 +207,15 @@ def stages(model: Any, pixel_values: torch.Tensor, head_tensors: Sequence[str]) 
     """
     import torch
 
-    heads = {name.partition(".")[0] for name in head_tensors}
-    bodies = [
-        name
-        for name, child in model.named_children()
-        if name not in heads and any(True for _ in child.parameters())
-    ]
+    from porter.weights.kernel.heads import body
+
+    bodies = body(model, head_tensors)
     lists = [
         (sum(each.numel() for each in module.parameters()), name, len(module))
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and name.partition(".")[0] in bodies and len(module)
+        if isinstance(module, torch.nn.ModuleList)
+        and any(f"{name}.".startswith(f"{part}.") for part in bodies)
+        and len(module)
     ]
     if not lists:
         return bodies

@@ -49,7 +49,13 @@ def _compare(
     from porter.weights.kernel.compare import different_tensors
     from porter.weights.kernel.files import ModelFolder
     from porter.weights.kernel.forms import reference_outputs
-    from porter.weights.kernel.models import Observed, restore_attention, tao_by, use_eager_attention
+    from porter.weights.kernel.models import (
+        Observed,
+        heads_of,
+        restore_attention,
+        tao_by,
+        use_eager_attention,
+    )
     from porter.weights.kernel.operations import Anonymous, execute_all
 
     reference, notes = reference_outputs(folder, plan, images)
@@ -68,7 +74,7 @@ def _compare(
                 "uncovered": uncovered,
             }
         )
-        observed = Observed(module, plan["target_head"])
+        observed = Observed(module, heads_of(plan, "target"))
         if plan["exact"] or way == request["ways"][0]:
             answer["parities"] += _measure(request, reference, observed(images), weights, way, "as built")
         before = {} if plan["exact"] else use_eager_attention(module)
@@ -110,12 +116,13 @@ def _controls(
     """Scale one tensor of several roles and look whether parity fails."""
     from porter.weights.kernel.compare import Difference
     from porter.weights.kernel.forms import role_of
+    from porter.weights.kernel.models import heads_of
 
     state = observed.module.state_dict()
     roles: dict[str, list[str]] = {}
+    new = tuple(f"{head}." for head in heads_of(plan, "target")) if plan["head"] == "re-initialised" else ()
     for name, tensor in state.items():
-        unseen = plan["head"] == "re-initialised" and name.startswith(f"{plan['target_head']}.")
-        if tensor.is_floating_point() and not unseen:
+        if tensor.is_floating_point() and not name.startswith(new):
             roles.setdefault(role_of(name), []).append(name)
     chance = random.Random(request["seed"])  # noqa: S311 - a choice of samples, no secret
     chosen = sorted(roles)

@@ -20,7 +20,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
     from porter.weights.kernel.compare import Difference, seeded_images
     from porter.weights.kernel.forms import perturbed_copy, reference_outputs
-    from porter.weights.kernel.models import Observed, build_tao, use_eager_attention
+    from porter.weights.kernel.models import Observed, build_tao, heads_of, use_eager_attention
 
     torch.set_grad_enabled(False)
     work = Path(request["work"])
@@ -31,7 +31,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         reference, _ = reference_outputs(folder, plan, images)
         module = build_tao(request["target"], work, checkpoint)
     output = "logits" if "logits" in reference else "features"
-    observed = Observed(module, plan["target_head"])
+    observed = Observed(module, heads_of(plan, "target"))
     if not plan["exact"]:
         use_eager_attention(module)
 

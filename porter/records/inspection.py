@@ -114,9 +114,10 @@ class HeadFacts(Record, frozen=True, kw_only=True):
     """The classification head: its tensors, and whether it stands apart from the body.
 
     Attributes:
-        linear: path of the linear layer whose output are the logits; empty where none makes them.
+        linear: path of the linear layer that makes the logits; empty where none does.
         in_features: width of what that layer is given.
-        others: paths of further linear layers, with whose outputs the model averages the first one's.
+        others: paths of further linear layers that make the logits together with it.
+        combined: whether the model makes its logits of what the layers give, by their mean, say.
     """
 
     prefix: str
@@ -126,6 +127,7 @@ class HeadFacts(Record, frozen=True, kw_only=True):
     linear: str = ""
     in_features: int = 0
     others: tuple[str, ...] = ()
+    combined: bool = False
 
 
 class ExportAttempt(Record, frozen=True, kw_only=True):

@@ -249,8 +249,9 @@ class HeldModel(Record, frozen=True, kw_only=True):
     Attributes:
         config: what its config class is given; the number of classes is not among it.
         attention: attention implementation whose export to ONNX was seen to work.
-        head: path of the linear layer that makes the logits.
-        embed_dim: width of what that layer is given; head_bias: whether it has a bias.
+        heads: paths of the linear layers that make the logits.
+        embed_dim: width of what each of them is given; head_bias: whether they have a bias.
+        combined: whether the logits are made of what they give: of several the mean, say.
         stages: paths of the modules that are frozen by number.
         maps: the output with feature maps (B, C, H, W); empty where the model has none.
         batch_norms: whether there are any.
@@ -259,9 +260,10 @@ class HeldModel(Record, frozen=True, kw_only=True):
     architecture: str
     config: dict[str, Any]
     attention: str
-    head: str
+    heads: tuple[str, ...]
     embed_dim: int
     head_bias: bool
+    combined: bool = False
     stages: tuple[str, ...]
     maps: str = ""
     batch_norms: bool = False

@@ -109,6 +109,7 @@ class WeightPlan(Record, frozen=True, kw_only=True):
             its classes in another order (``permuted``) or new (``re-initialised``: then the features
             in front of it are compared, not the logits).
         source_head, target_head: module names of the heads; empty where the rules know none.
+        source_twins, target_twins: those of further heads that make the logits together with them.
         key_prefix: what the checkpoint's loader strips from every key (``model.``).
         tao_model: tag in the checkpoint that tells the loader which prefix to strip.
         exact: both sides run the same code, so that not one bit may differ.
@@ -123,6 +124,8 @@ class WeightPlan(Record, frozen=True, kw_only=True):
     head: Literal["copied", "permuted", "re-initialised"] = "copied"
     source_head: str = ""
     target_head: str = ""
+    source_twins: tuple[str, ...] = ()
+    target_twins: tuple[str, ...] = ()
     key_prefix: str
     tao_model: str
     exact: bool = False

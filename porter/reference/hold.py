@@ -7,7 +7,7 @@ from typing import Any
 
 from porter import timm_configs
 from porter.records.base import Record
-from porter.records.inspection import Inspection
+from porter.records.inspection import HeadFacts, Inspection, ModelProbe
 from porter.records.reference import HeldModel, Reference
 from porter.reference.network import load_network
 
@@ -62,6 +62,8 @@ def holding(inspection: Inspection, reference: Reference) -> Holding:
     head = probe.head
     if head is None or not head.linear:
         reasons.append("no linear layer makes the logits, so its head cannot be replaced")
+    elif _uneven(head, probe):
+        reasons.append(f"its heads {head.linear} and {', '.join(head.others)} are of different widths")
     if not probe.stages:
         reasons.append("body and head are one module, so that neither can be frozen without the other")
     export = next((attempt for attempt in probe.exports if attempt.ok), None)
@@ -86,14 +88,23 @@ def holding(inspection: Inspection, reference: Reference) -> Holding:
                 "model_type": inspection.model_type,
             },
             attention=export.attention,
-            head=head.linear,
+            heads=(head.linear, *head.others),
             embed_dim=head.in_features,
             head_bias=f"{head.linear}.bias" in head.tensors,
+            combined=head.combined,
             stages=probe.stages,
             maps=probe.maps,
             batch_norms=any(tensor.name.endswith(".running_mean") for tensor in probe.state),
         )
     )
+
+
+def _uneven(head: HeadFacts, probe: ModelProbe) -> bool:
+    """Return whether the layers of a head differ in what they are given, or in having a bias."""
+    shapes = {tensor.name: tensor.shape for tensor in probe.state}
+    layers = (head.linear, *head.others)
+    widths = {shapes.get(f"{layer}.weight", ())[1:] for layer in layers}
+    return len(widths) > 1 or len({f"{layer}.bias" in shapes for layer in layers}) > 1
 
 
 def _is_literal(value: Any) -> bool:

@@ -31,7 +31,7 @@ def held_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules:
     """
     if probe.head is None or not probe.head.linear:
         raise ValueError("the model has no linear head")
-    head = probe.head.linear
+    head, others = probe.head.linear, probe.head.others
     built = {tensor.name for tensor in probe.state}
     return RemapRules(
         source="transformers",
@@ -43,6 +43,10 @@ def held_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules:
             source_module=head,
             target_module=f"{ATTRIBUTE}.{head}",
             std=_STD,
+            twins=tuple(
+                HeadTwin(source=f"{other}.{{leaf}}", target=f"{ATTRIBUTE}.{other}.{{leaf}}")
+                for other in others
+            ),
         ),
         drop=tuple(
             Drop(source=tensor.name, reason="the class of transformers has no such tensor and leaves it out")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 from porter.records.inspection import TensorInfo
 from porter.records.remap import Computed, Head, HeadTwin, Initialise, Interpolate, RemapRules
@@ -93,11 +94,19 @@ def plan_weights(
         head=fate,
         source_head=rules.head.source_module if rules.head else "",
         target_head=rules.head.target_module if rules.head else "",
+        source_twins=_twins(rules, "source"),
+        target_twins=_twins(rules, "target"),
         key_prefix=key_prefix,
         tao_model=tao_model,
         exact=bool(attention),
         attention=attention or "eager",
     )
+
+
+def _twins(rules: RemapRules, side: Literal["source", "target"]) -> tuple[str, ...]:
+    """Return the modules of the heads beside the first."""
+    twins = rules.head.twins if rules.head else ()
+    return tuple(getattr(twin, side).rpartition(".")[0] for twin in twins)
 
 
 def _matching(names: Names, template: str, table: Sequence[str]) -> list[str]:

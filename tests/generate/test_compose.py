@@ -47,7 +47,7 @@ RESNET = HeldModel(
         "layer_type": "basic",
     },
     attention="eager",
-    head="classifier.1",
+    heads=("classifier.1",),
     embed_dim=16,
     head_bias=True,
     stages=("resnet.embedder", "resnet.encoder.stages.0", "resnet.encoder.stages.1"),
@@ -66,12 +66,31 @@ DINO = HeldModel(
         "patch_size": 16,
     },
     attention="sdpa",
-    head="classifier",
+    heads=("classifier",),
     embed_dim=48,
     head_bias=True,
     stages=("dinov2.embeddings", "dinov2.encoder.layer.0"),
 )
-MODELS = {"resnet": RESNET, "dino": DINO}
+DISTILLED = HeldModel(
+    architecture="DeiTForImageClassificationWithTeacher",
+    config={
+        "architectures": ["DeiTForImageClassificationWithTeacher"],
+        "model_type": "deit",
+        "hidden_size": 24,
+        "image_size": SIDE,
+        "intermediate_size": 32,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+        "patch_size": 16,
+    },
+    attention="sdpa",
+    heads=("cls_classifier", "distillation_classifier"),
+    embed_dim=24,
+    head_bias=True,
+    combined=True,
+    stages=("deit.embeddings", "deit.encoder.layer.0"),
+)
+MODELS = {"resnet": RESNET, "dino": DINO, "distilled": DISTILLED}
 
 
 def context(
@@ -111,7 +130,7 @@ def test_the_config_is_carried_in_the_package(reference: Reference) -> None:
     assert found == {
         "HF_CONFIG": RESNET.config,
         "ATTENTION": "eager",
-        "HEAD": "classifier.1",
+        "HEADS": ("classifier.1",),
         "EMBED_DIM": 16,
         "STAGES": RESNET.stages,
     }
@@ -194,7 +213,23 @@ CHANGES = {
     "the-base-class-freezes": change("def _freeze_bn_norm(", "def _unused(", "test_frozen_batch"),
     "stages-from-one": change("enumerate(STAGES)", "enumerate(STAGES, 1)", "test_stages_are_frozen"),
     "the-head-stays": change(
-        "        setattr(self.hf", "        getattr(self.hf", "test_the_head_is_replaced"
+        "            setattr(self.hf", "            getattr(self.hf", "test_the_head_is_replaced"
+    ),
+    "a-head-stays": change(
+        "        for path in HEADS:",
+        "        for path in HEADS[:1]:",
+        "test_the_head_is_replaced",
+        kind="distilled",
+    ),
+    "a-head-is-left-out": change(
+        "for name in HEADS)", "for name in HEADS[:1])", "test_the_head_makes_logits", kind="distilled"
+    ),
+    "one-head-from-the-file": change(
+        "for layer in HEADS)",
+        "for layer in HEADS[:1])",
+        "test_a_head_of_another_size",
+        kind="distilled",
+        file="classifier.py",
     ),
     "a-hook-stays": change("            hook.remove()", "            pass", "test_the_head_makes_logits"),
     "maps-backwards": change(").hidden_states)", ").hidden_states)[::-1]", "test_feature_maps"),

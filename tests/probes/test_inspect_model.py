@@ -76,8 +76,9 @@ def test_the_layer_that_makes_the_logits(probes: dict[str, ModelProbe]) -> None:
     found = {name: (head.linear, head.in_features) for name, head in heads.items() if head}
     assert found == {"vit": ("classifier", 32), "resnet": ("classifier.1", 16), "swin": ("classifier", 32)}
     # Two heads make the logits of a distilled DeiT; none of them does alone.
-    assert probes["deit"].head is not None
-    assert probes["deit"].head.linear == ""
+    deit = probes["deit"].head
+    assert deit is not None
+    assert (deit.linear, deit.others, deit.combined) == ("cls_classifier", ("distillation_classifier",), True)
 
 
 def test_stages_go_from_the_input_to_the_last_layer(probes: dict[str, ModelProbe]) -> None:
@@ -140,8 +141,9 @@ def test_heads(probes: dict[str, ModelProbe]) -> None:
         assert (head.prefix, head.tensors, head.separable) == ("classifier", tensors, True)
     deit = heads["deit"]
     assert deit is not None
-    assert not deit.separable
-    assert "cls_classifier and distillation_classifier" in deit.reason
+    assert deit.separable
+    assert deit.prefix == "cls_classifier + distillation_classifier"
+    assert len(deit.tensors) == 4
 
 
 def test_outputs_and_exports(probes: dict[str, ModelProbe]) -> None:

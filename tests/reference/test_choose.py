@@ -233,7 +233,12 @@ def test_a_model_type_without_facts_is_held(references: tuple[Reference, ...]) -
         "depths": [2, 2],
         "model_type": "swin",
     }
-    assert (held.attention, held.head, held.embed_dim, held.head_bias) == ("eager", "classifier", 768, True)
+    assert (held.attention, held.heads, held.embed_dim, held.head_bias) == (
+        "eager",
+        ("classifier",),
+        768,
+        True,
+    )
     assert held.stages == ("body.embeddings",)
     assert not held.batch_norms
 

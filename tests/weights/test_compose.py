@@ -86,6 +86,39 @@ def test_another_number_of_classes_makes_a_new_head() -> None:
     assert fates == {"renamed": 6, "initialised": 2}
 
 
+def distilled(classes: int = 4, prefix: str = "") -> Table:
+    """Return the tensors of a model with a second head."""
+    second = {"dist.bias": (classes,), "dist.weight": (classes, 8)}
+    more = (
+        TensorInfo(name=prefix + name, shape=shape, dtype="F32", file="" if prefix else "model.safetensors")
+        for name, shape in second.items()
+    )
+    first = table(prefix, weight=(classes, 8), bias=(classes,)) if classes != 4 else table(prefix)
+    return (*first, *more)
+
+
+def two_heads() -> ModelProbe:
+    probe = seen()
+    assert probe.head is not None
+    head = msgspec.structs.replace(probe.head, others=("dist",), combined=True)
+    return msgspec.structs.replace(probe, head=head, state=distilled())
+
+
+def test_two_heads_share_one_fate() -> None:
+    rules = held_rules(distilled(), two_heads())
+    kept = plan_weights(distilled(), distilled(prefix="hf."), rules, num_labels=4)
+    assert (kept.head, kept.source_twins, kept.target_twins) == ("copied", ("dist",), ("hf.dist",))
+    new = plan_weights(distilled(), distilled(7, "hf."), rules, num_labels=7)
+    assert audit(new, distilled(), distilled(7, "hf.")) == ()
+    again = {row.targets[0] for row in new.ledger.rows if row.fate == "initialised"}
+    assert again == {f"hf.{name}" for name in SHAPES if "classifier" in name} | {
+        "hf.dist.bias",
+        "hf.dist.weight",
+    }
+    swapped = plan_weights(distilled(), distilled(prefix="hf."), rules, label_order=(3, 1, 2, 0))
+    assert sum(step.op == "select" for step in swapped.operations) == 4
+
+
 def test_what_the_class_does_not_have_is_dropped_with_the_reason() -> None:
     stale = TensorInfo(name="resnet.position_ids", shape=(1, 5), dtype="I64", file="model.safetensors")
     source, target = (*table(), stale), table("hf.")

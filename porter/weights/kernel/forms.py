@@ -15,7 +15,7 @@ import torch
 
 from porter.weights.kernel.checkpoint import checkpoint, lightning_version, save
 from porter.weights.kernel.files import ModelFolder
-from porter.weights.kernel.models import Observed, Outputs, compared_outputs, copy_config, load_hf
+from porter.weights.kernel.models import Observed, Outputs, compared_outputs, copy_config, heads_of, load_hf
 from porter.weights.kernel.operations import Anonymous, Scratch, execute, execute_all
 from porter.weights.kernel.perturb import PERTURBED, write_perturbed
 
@@ -63,7 +63,7 @@ def reference_outputs(folder: Path, plan: Plan, images: torch.Tensor) -> tuple[O
             replaced[name] = execute(step, ModelFolder(folder), Anonymous())
             notes.append(f"the reference was given the resampled {name}, made by the plan's own operation")
     model = load_hf(folder, plan, replaced)
-    outputs = Observed(model, plan["source_head"])(images)
+    outputs = Observed(model, heads_of(plan, "source"))(images)
     del model
     gc.collect()
     if plan["head"] == "re-initialised":

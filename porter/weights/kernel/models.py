@@ -6,7 +6,7 @@ import copy
 import importlib
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,8 @@ def load_hf(folder: Path, plan: Mapping[str, Any], replaced: Mapping[str, torch.
         for name, tensor in replaced.items():
             own = name if name in state else next(each for each in state if each.endswith(f".{name}"))
             state[own].copy_(tensor)
-    new_head = f"{plan['source_head']}." if plan["head"] == "re-initialised" else None
-    missing = [name for name in report["missing_keys"] if not new_head or not name.startswith(new_head)]
+    new = tuple(f"{head}." for head in heads_of(plan, "source")) if plan["head"] == "re-initialised" else ()
+    missing = [name for name in report["missing_keys"] if not name.startswith(new)]
     if missing:
         raise ProbeError(
             "transformers did not find all tensors of the model in its files",
@@ -178,13 +178,19 @@ def restore_attention(before: Mapping[torch.nn.Module, bool]) -> None:
         each.fused_attn = fused
 
 
-class Observed:
-    """A model with its outputs named: ``logits``, and ``features`` (what its head is given)."""
+def heads_of(plan: Mapping[str, Any], side: str) -> tuple[str, ...]:
+    """Return the module names of the heads on *side*, ``source`` or ``target``."""
+    return (plan[f"{side}_head"], *plan[f"{side}_twins"])
 
-    def __init__(self, module: torch.nn.Module, head: str) -> None:
+
+class Observed:
+    """A model with its outputs named: ``logits``, and ``features`` (what its heads are given, in a row)."""
+
+    def __init__(self, module: torch.nn.Module, heads: Sequence[str]) -> None:
         self.module = module
         self._features: list[torch.Tensor] = []
-        module.get_submodule(head).register_forward_pre_hook(self._note)
+        for head in heads:
+            module.get_submodule(head).register_forward_pre_hook(self._note)
 
     def __call__(self, images: torch.Tensor) -> Outputs:
         """Run the images (N, C, H, W) one by one, so that batching cannot blur the comparison."""
@@ -194,7 +200,7 @@ class Observed:
                 self._features.clear()
                 result = self.module(image)
                 logits.append(result if isinstance(result, torch.Tensor) else result.logits)
-                features.append(self._features[-1])
+                features.append(torch.cat(self._features, dim=-1))
         return {"logits": torch.cat(logits), "features": torch.cat(features)}
 
     def _note(self, module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:

@@ -150,6 +150,7 @@ def _parity(
         plan=weight_plan,
         target=target,
         checkpoint=conversion.checkpoint,
+        safetensors=conversion.safetensors,
         work=str(_work(session, "parity")),
         image_size=inspection.image_size or (224, 224),
         channels=inspection.channels,

@@ -64,7 +64,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
         weight_plan = weights.plan(session, built, "weight-plan-edited")
         yield weights.ledger_gate(session, weight_plan, built)
     target = target_spec(session, context)
-    conversion = _convert(session, weight_plan)
+    conversion = _convert(session, weight_plan, target)
     yield passed(
         "conversion",
         f"{Path(conversion.checkpoint).name}: {conversion.tensors} tensors, {conversion.size / 1e6:.0f} MB, "
@@ -221,16 +221,23 @@ def _build(
     )
 
 
-def _convert(session: PortSession, plan: WeightPlan) -> Conversion:
+def _convert(session: PortSession, plan: WeightPlan, target: TargetSpec) -> Conversion:
     path = checkpoint_path(session)
     # The head's rows are in the labels' order; a dataset root that has this file keeps it.
     write_classes(path.parent, folder_names(session.inspection.labels))
     folder = session.inspection.source.folder
-    request = ConvertRequest(folder=folder, plan=plan, checkpoint=str(path))
+    request = ConvertRequest(
+        folder=folder,
+        plan=plan,
+        checkpoint=str(path),
+        safetensors=str(path.with_suffix(".safetensors")),
+        target=target if plan.computed else None,
+    )
+    read = [folder, *([str(session.worktree)] if plan.computed else [])]
     return session.journal.step(
         "conversion",
         {"plan": plan, "source": session.source, "environment": session.runtimes.environment().digest},
         Conversion,
-        lambda: session.probe("convert", request, Conversion, read=[folder], write=[path.parent]),
-        outputs=lambda done: [Path(done.checkpoint)],
+        lambda: session.probe("convert", request, Conversion, read=read, write=[path.parent]),
+        outputs=lambda done: [Path(done.checkpoint), Path(done.safetensors)],
     )

@@ -9,7 +9,7 @@ import math
 import shutil
 import sys
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,60 +21,65 @@ MARGIN = 64 * 2**20
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Convert, watching the anonymous memory."""
-    from porter.weights.kernel.checkpoint import checkpoint, lightning_version, save, sha256
-    from porter.weights.kernel.files import SPELLING, BrokenFileError, ModelFolder
+    from porter.weights.kernel.archive import size_of
+    from porter.weights.kernel.checkpoint import layout_of, write_checkpoint
+    from porter.weights.kernel.files import BrokenFileError, ModelFolder
     from porter.weights.kernel.memory import AnonymousPeak
-    from porter.weights.kernel.operations import Scratch, execute_all
+    from porter.weights.kernel.models import computed_tensors
     from porter.weights.kernel.serve import ProbeError
 
     plan, path = request["plan"], Path(request["checkpoint"])
-    _check_disk(plan["operations"], path.parent)
+    second = Path(request["safetensors"]) if request["safetensors"] else None
+    layout = layout_of(plan)
+    sizes = [size_of(*entry) for entry in layout.values()]
+    _check_disk(sum(sizes) * (2 if second else 1), path.parent)
     started = time.monotonic()
-    lightning = lightning_version()
-    state: OrderedDict[str, Any] = OrderedDict()
-    scratch = Scratch(path.parent)
+    computed = computed_tensors(plan, request["target"], path.parent)
+    source = ModelFolder(Path(request["folder"]))
     with AnonymousPeak() as memory:
         try:
-            for name, tensor in execute_all(
-                plan["operations"], ModelFolder(Path(request["folder"])), scratch
-            ):
-                state[name] = tensor
-                memory.sample()
+            _check_zeros(plan, source)
+            digest = write_checkpoint(plan, source, computed, path, second, watch=memory.sample)
         except (BrokenFileError, OSError) as error:
             raise ProbeError(
                 "a weight file of the model cannot be read",
                 why=str(error),
                 next_step="download or save the model again",
             ) from error
-        save(checkpoint(state, plan, lightning), path)
-    sizes = [tensor.numel() * tensor.element_size() for tensor in state.values()]
     largest = max(sizes, default=0)
     return {
         "checkpoint": str(path),
-        "sha256": sha256(path),
+        "safetensors": request["safetensors"],
+        "sha256": digest,
         "size": path.stat().st_size,
-        "tensors": len(state),
-        "parameters": sum(tensor.numel() for tensor in state.values()),
-        "dtypes": dict(Counter(SPELLING[tensor.dtype] for tensor in state.values())),
+        "tensors": len(layout),
+        "parameters": sum(math.prod(shape) for _, shape in layout.values()),
+        "dtypes": dict(Counter(dtype for dtype, _ in layout.values())),
         "largest_tensor": largest,
         "baseline_anon": memory.baseline,
         "peak_anon": memory.peak,
         "limit_anon": int(1.3 * largest) + MARGIN,
-        "scratch": scratch.bytes,
         "seconds": time.monotonic() - started,
     }
 
 
-def _check_disk(operations: list[dict[str, Any]], folder: Path) -> None:
-    """Refuse early: a mapped file that cannot grow ends the process without a word."""
-    from porter.weights.kernel.files import DTYPES
+def _check_zeros(plan: dict[str, Any], source: Any) -> None:
+    """Refuse to drop a tensor that the rules take for zero where it is not."""
     from porter.weights.kernel.serve import ProbeError
 
-    needed = 0
-    for step in operations:
-        size = DTYPES[step["target"]["dtype"]].itemsize * math.prod(step["target"]["shape"])
-        is_view = step["op"] in {"copy", "reshape"} and step["sources"][0]["dtype"] == step["target"]["dtype"]
-        needed += size if is_view else 2 * size
+    for each in plan["dropped"]:
+        if each["name"] in plan["zeros"] and source.tensor(each["file"], each["name"]).count_nonzero():
+            raise ProbeError(
+                f"{each['name']} cannot be dropped",
+                why="the target has no place for it, and its values are not zero",
+                next_step="port the model with another strategy (--strategy)",
+            )
+
+
+def _check_disk(needed: int, folder: Path) -> None:
+    """Refuse early, before anything is written."""
+    from porter.weights.kernel.serve import ProbeError
+
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < needed + 2**20:

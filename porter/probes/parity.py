@@ -6,6 +6,7 @@ Request: ``porter.records.weights.ParityRequest``; answer: ``ParityAnswer``.
 from __future__ import annotations
 
 import gc
+import itertools
 import random
 import sys
 from pathlib import Path
@@ -25,14 +26,21 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
     from porter.weights.kernel.compare import seeded_images
     from porter.weights.kernel.forms import perturbed_copy
+    from porter.weights.kernel.models import build_tao, computed_tensors
 
     torch.set_grad_enabled(False)
     images = seeded_images(request["inputs"], (request["channels"], *request["image_size"]), request["seed"])
     answer: dict[str, list[Any]] = {"parities": [], "identities": [], "controls": [], "notes": []}
-    _compare(request, "real", Path(request["folder"]), request["plan"], request["checkpoint"], images, answer)
-    folder, work = Path(request["folder"]), Path(request["work"])
-    with perturbed_copy(folder, request["plan"], work, request["seed"]) as shaken:
-        _compare(request, "perturbed", *shaken, images, answer)
+    folder, plan, work = Path(request["folder"]), request["plan"], Path(request["work"])
+    computed = computed_tensors(plan, request["target"], work)
+    _compare(request, "real", folder, plan, request["checkpoint"], images, answer, computed)
+    if request["safetensors"]:
+        module = build_tao(request["target"], work, request["safetensors"])
+        answer["identities"].append(_identity(module, folder, plan, computed, "real", "safetensors"))
+        del module
+        gc.collect()
+    with perturbed_copy(folder, plan, work, request["seed"], computed) as shaken:
+        _compare(request, "perturbed", *shaken, images, answer, computed)
     answer["notes"] = sorted(set(answer["notes"]))
     return answer
 
@@ -45,9 +53,8 @@ def _compare(
     checkpoint: str,
     images: Any,
     answer: dict[str, list[Any]],
+    computed: dict[str, Any],
 ) -> None:
-    from porter.weights.kernel.compare import different_tensors
-    from porter.weights.kernel.files import ModelFolder
     from porter.weights.kernel.forms import reference_outputs
     from porter.weights.kernel.models import (
         Observed,
@@ -56,24 +63,13 @@ def _compare(
         tao_by,
         use_eager_attention,
     )
-    from porter.weights.kernel.operations import Anonymous, execute_all
 
     reference, notes = reference_outputs(folder, plan, images)
     answer["notes"] += notes
     work = Path(request["work"])
     for way in request["ways"]:
         module = tao_by(way, request["target"], work, checkpoint)
-        expected = execute_all(plan["operations"], ModelFolder(folder), Anonymous())
-        checked, different, uncovered = different_tensors(expected, module.state_dict())
-        answer["identities"].append(
-            {
-                "weights": weights,
-                "way": way,
-                "checked": checked,
-                "different": different,
-                "uncovered": uncovered,
-            }
-        )
+        answer["identities"].append(_identity(module, folder, plan, computed, weights, way))
         observed = Observed(module, heads_of(plan, "target"))
         if plan["exact"] or way == request["ways"][0]:
             answer["parities"] += _measure(request, reference, observed(images), weights, way, "as built")
@@ -86,6 +82,25 @@ def _compare(
         del module, observed, before
         # Hooks tie a module into a cycle; two large models need not be held at once.
         gc.collect()
+
+
+def _identity(
+    module: Any, folder: Path, plan: dict[str, Any], computed: dict[str, Any], weights: str, way: str
+) -> dict[str, Any]:
+    """Compare the loaded tensors with what the ledger says, bit for bit."""
+    from porter.weights.kernel.compare import different_tensors
+    from porter.weights.kernel.files import ModelFolder
+    from porter.weights.kernel.operations import execute_all
+
+    expected = itertools.chain(execute_all(plan["operations"], ModelFolder(folder)), computed.items())
+    checked, different, uncovered = different_tensors(expected, module.state_dict())
+    return {
+        "weights": weights,
+        "way": way,
+        "checked": checked,
+        "different": different,
+        "uncovered": uncovered,
+    }
 
 
 def _measure(

@@ -20,13 +20,21 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
     from porter.weights.kernel.compare import Difference, seeded_images
     from porter.weights.kernel.forms import perturbed_copy, reference_outputs
-    from porter.weights.kernel.models import Observed, build_tao, heads_of, use_eager_attention
+    from porter.weights.kernel.models import (
+        Observed,
+        build_tao,
+        computed_tensors,
+        heads_of,
+        use_eager_attention,
+    )
 
     torch.set_grad_enabled(False)
     work = Path(request["work"])
     size = (request["channels"], *request["image_size"])
     images = seeded_images(request["inputs"], size, request["seed"])
-    with perturbed_copy(Path(request["folder"]), request["plan"], work, request["seed"]) as shaken:
+    plan = request["plan"]
+    computed = computed_tensors(plan, request["target"], work)
+    with perturbed_copy(Path(request["folder"]), plan, work, request["seed"], computed) as shaken:
         folder, plan, checkpoint = shaken
         reference, _ = reference_outputs(folder, plan, images)
         module = build_tao(request["target"], work, checkpoint)

@@ -185,25 +185,31 @@ class ConvertRequest(Record, frozen=True, kw_only=True):
 
     Attributes:
         folder: the model folder; the plan's tensors name files in it.
-        checkpoint: the ``.pth`` to write; its folder also takes the scratch files.
+        checkpoint: the ``.pth`` to write.
+        safetensors: a second file to write with the same tensors; empty for none.
+        target: how the TAO module is built; needed where the plan has buffers that its class computes.
     """
 
     folder: str
     plan: WeightPlan
     checkpoint: str
+    safetensors: str = ""
+    target: TargetSpec | None = None
 
 
 class Conversion(Record, frozen=True, kw_only=True):
     """The checkpoint that ``convert`` wrote and what that cost. Sizes in bytes.
 
     Attributes:
+        safetensors: the second file with the same tensors; empty where none was asked for.
+        sha256, size: of the checkpoint.
         dtypes: number of tensors by dtype.
         baseline_anon: RssAnon after the imports; peak_anon: the largest seen above it.
         limit_anon: 1.3 x the largest tensor + 64 MB.
-        scratch: file-backed memory that held results which are not plain views of the source.
     """
 
     checkpoint: str
+    safetensors: str = ""
     sha256: str
     size: int
     tensors: int
@@ -213,12 +219,12 @@ class Conversion(Record, frozen=True, kw_only=True):
     baseline_anon: int
     peak_anon: int
     limit_anon: int
-    scratch: int
     seconds: float
 
 
 Weights = Literal["real", "perturbed"]
-LoadWay = Literal["pretrained_backbone_path", "load_from_checkpoint"]
+LoadWay = Literal["pretrained_backbone_path", "load_from_checkpoint", "safetensors"]
+"""How the TAO module gets its weights; ``safetensors`` is ``pretrained_backbone_path`` with that file."""
 
 
 class Parity(Record, frozen=True, kw_only=True):
@@ -293,6 +299,8 @@ class ParityRequest(Record, frozen=True, kw_only=True):
     Attributes:
         folder: the Hugging Face model folder.
         checkpoint: the converted checkpoint of the real weights.
+        safetensors: the second file of the conversion, whose loaded tensors are held against the ledger;
+            empty for none.
         work: writable folder for the perturbed copy (twice the model's size); emptied afterwards.
         ways: loaders to go through; ``load_from_checkpoint`` needs ``target.pl_module``.
         image_size: (height, width) of the inputs.
@@ -304,6 +312,7 @@ class ParityRequest(Record, frozen=True, kw_only=True):
     plan: WeightPlan
     target: TargetSpec
     checkpoint: str
+    safetensors: str = ""
     work: str
     ways: tuple[LoadWay, ...] = ("pretrained_backbone_path", "load_from_checkpoint")
     image_size: tuple[int, int]

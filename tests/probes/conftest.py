@@ -56,6 +56,7 @@ for path in root.rglob("*.safetensors"):
 _NETWORK = """
 from functools import partial
 
+import torch
 import torch.nn as nn
 
 from nvidia_tao_pytorch.core.utils.ptm_utils import load_pretrained_weights
@@ -64,8 +65,14 @@ from nvidia_tao_pytorch.cv.classification_pyt.model.classifier_pl_model import C
 from nvidia_tao_pytorch.cv.classification_pyt.model.utils import cls_parser, ptm_adapter
 
 
-def build_model(experiment_config, export=False):
-    model = VisionTransformer(
+class IndexedViT(VisionTransformer):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.register_buffer("index", torch.arange(9).reshape(3, 3))
+
+
+def build_model(experiment_config, export=False, kind=VisionTransformer):
+    model = kind(
         img_size=experiment_config.dataset.img_size, patch_size=8, embed_dim=64, depth=3, num_heads=4,
         mlp_ratio=2, num_classes=experiment_config.dataset.num_classes, export=export,
         norm_layer=partial(nn.LayerNorm, eps=1e-12),
@@ -86,6 +93,15 @@ def build_forgetful(experiment_config, export=False):
         # The names do not fit, and a loader that is not strict says nothing.
         model.load_state_dict({"backbone." + name: each for name, each in weights.items()}, strict=False)
     return model
+
+
+def build_indexed(experiment_config, export=False):
+    return build_model(experiment_config, export, IndexedViT)
+
+
+class IndexedPlModel(ClassifierPlModel):
+    def _build_model(self, export):
+        self.model = build_indexed(self.experiment_spec, export=export)
 
 
 class TinyPlModel(ClassifierPlModel):
@@ -169,9 +185,11 @@ class Bench:
         target = self.built(**(overrides or {})).tensors
         return plan_weights(headers(self.model(model)), target, load_rules("vit"), **more)
 
-    def convert(self, model: str, plan: WeightPlan, out: Path, name: str = "port.pth") -> Conversion:
-        """Convert a source model into *out*."""
-        request = ConvertRequest(folder=str(self.model(model)), plan=plan, checkpoint=str(out / name))
+    def convert(
+        self, model: str, plan: WeightPlan, out: Path, name: str = "port.pth", **more: Any
+    ) -> Conversion:
+        """Convert a source model into *out*; *more* are fields of the request."""
+        request = ConvertRequest(folder=str(self.model(model)), plan=plan, checkpoint=str(out / name), **more)
         return self.probe("convert", request, Conversion, write=[out])
 
     def python(self, code: str, *arguments: object) -> Any:

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from porter.errors import PorterError
-from porter.records.weights import Conversion, ConvertRequest, Operation
+from porter.records.weights import Conversion, ConvertRequest, Operation, WeightPlan
 from porter.weights.ledger import audit
-from tests.probes.conftest import LABELS, Bench, headers, with_operations
+from tests.probes.conftest import KIT, LABELS, Bench, headers, with_operations
 
 pytestmark = pytest.mark.torch_env
 
@@ -89,6 +89,55 @@ def test_a_new_head_is_small_noise_and_the_same_every_time(bench: Bench) -> None
     assert read["different"] == []
     assert 0.01 < read["head_std"] < 0.03
     assert read["head_bias"] == 0
+
+
+_READ_SAFETENSORS = f"""
+import json, sys, torch
+sys.path.insert(0, {str(KIT)!r})
+from safetensors.torch import load_file
+from nvidia_tao_pytorch.core.utils.ptm_utils import load_pretrained_weights
+from nvidia_tao_pytorch.cv.classification_pyt.model.utils import cls_parser, ptm_adapter
+
+one = load_pretrained_weights(sys.argv[1], parser=cls_parser, ptm_adapter=ptm_adapter)
+two = load_pretrained_weights(sys.argv[2], parser=cls_parser, ptm_adapter=ptm_adapter)
+print(json.dumps({{
+    "same": list(one) == list(two) and all(torch.equal(each, two[name]) for name, each in one.items()),
+    "tensors": len(two), "keys": sorted(load_file(sys.argv[2])),
+}}))
+"""
+_ODD = ("backbone.norm.weight", "model.x.weight", "ema_scale", "a.modules.0.weight", "module.norm.weight")
+
+
+def test_the_safetensors_file_is_the_same_to_the_loader_of_tao(bench: Bench) -> None:
+    plan, out = bench.plan("whole", num_labels=LABELS), bench.folder("both")
+    names = iter(_ODD)
+
+    def odd(step: Operation) -> Operation:
+        renamed = step.target.name.startswith("blocks.1.mlp") or step.target.name == "cls_token"
+        target = msgspec.structs.replace(step.target, name=next(names)) if renamed else step.target
+        return msgspec.structs.replace(step, target=target)
+
+    plan = with_operations(plan, odd)
+    assert next(names, None) is None
+    done = bench.convert("whole", plan, out, safetensors=str(out / "port.safetensors"))
+    read = bench.python(_READ_SAFETENSORS, done.checkpoint, done.safetensors)
+    assert (read["same"], read["tensors"]) == (True, done.tensors)
+    assert "blocks.0.attn.qkv.weight" in read["keys"]
+    assert sorted(path.name for path in out.iterdir()) == ["port.pth", "port.safetensors"]
+
+
+def test_what_may_be_dropped_only_for_being_zero_is_looked_at(bench: Bench) -> None:
+    table = {each.name: each for each in headers(bench.model("whole"))}
+    out = bench.folder("zeros")
+
+    def dropping(name: str) -> WeightPlan:
+        return msgspec.structs.replace(bench.plan("whole"), dropped=(table[name],), zeros=(name,))
+
+    assert bench.convert("whole", dropping("vit.layernorm.bias"), out).tensors
+    with pytest.raises(PorterError) as caught:
+        bench.convert("whole", dropping("vit.layernorm.weight"), bench.folder("zeros/not"))
+    assert "vit.layernorm.weight cannot be dropped" in caught.value.what
+    assert list((out / "not").iterdir()) == []
 
 
 _READ_DAMAGED = """

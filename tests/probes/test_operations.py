@@ -15,8 +15,9 @@ _EXECUTE = """
 import json, sys, torch
 from pathlib import Path
 from timm.layers import resample_abs_pos_embed
-from porter.weights.kernel.files import ModelFolder, SPELLING, write_safetensors
-from porter.weights.kernel.operations import Scratch, execute
+from porter.weights.kernel.archive import write_safetensors
+from porter.weights.kernel.files import ModelFolder, SPELLING
+from porter.weights.kernel.operations import execute
 
 root = Path(sys.argv[1])
 torch.manual_seed(0)
@@ -32,7 +33,7 @@ again = load_file(root / "m.safetensors")
 source = ModelFolder(root)
 made = {}
 for step in json.loads((root / "steps.json").read_text()):
-    made[step["target"]["name"]] = execute(step, source, Scratch(root))
+    made[step["target"]["name"]] = execute(step, source)
 wanted = {
     "copy": tensors["a"], "wide": tensors["half"].float(), "ids": tensors["ids"], "flags": tensors["flags"],
     "scalar": tensors["scalar"], "empty": tensors["empty"],
@@ -113,12 +114,12 @@ _WRONG = """
 import json, sys, torch
 from pathlib import Path
 from porter.weights.kernel.files import ModelFolder
-from porter.weights.kernel.operations import Anonymous, execute
+from porter.weights.kernel.operations import execute
 
 source, said = ModelFolder(Path(sys.argv[1])), []
 for step in json.loads((Path(sys.argv[1]) / "wrong.json").read_text()):
     try:
-        execute(step, source, Anonymous())
+        execute(step, source)
         said.append("made")
     except (ValueError, RuntimeError) as error:
         said.append(type(error).__name__)

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from porter.errors import PorterError
+from porter.records.remap import Computed
 from porter.records.weights import (
     BuildTargetRequest,
     Operation,
@@ -18,6 +19,7 @@ from porter.records.weights import (
     WeightPlan,
 )
 from porter.weights.ledger import audit, note_inert
+from porter.weights.plan import plan_weights
 from porter.weights.remap import load_rules
 from tests.probes.conftest import LABELS, SIDE, Bench, headers, with_operations
 
@@ -31,7 +33,7 @@ def measure(
     fields = set(ParityRequest.__struct_fields__)
     own = {key: value for key, value in more.items() if key in fields}
     overrides = {key: value for key, value in more.items() if key not in fields}
-    done = bench.convert(model, plan, out)
+    done = bench.convert(model, plan, out, safetensors=own.get("safetensors", ""))
     request = ParityRequest(
         folder=str(bench.model(model)),
         plan=plan,
@@ -76,7 +78,7 @@ def test_a_target_that_cannot_be_built_says_so(bench: Bench) -> None:
 
 def test_a_correct_port_is_equal_by_both_loaders(bench: Bench) -> None:
     plan, out = bench.plan("whole", num_labels=LABELS), bench.folder("parity")
-    answer = measure(bench, "whole", plan, out, controls=0)
+    answer = measure(bench, "whole", plan, out, controls=0, safetensors=str(out / "port.safetensors"))
     assert len(answer.parities) == 12
     assert all(each.within and each.inputs == 4 for each in answer.parities)
     eager = [each.relative for each in answer.parities if each.attention == "eager"]
@@ -87,11 +89,37 @@ def test_a_correct_port_is_equal_by_both_loaders(bench: Bench) -> None:
         for way in ("pretrained_backbone_path", "load_from_checkpoint")
     }
     assert all(each.held and each.checked == len(bench.built().tensors) for each in answer.identities)
-    assert len(answer.identities) == 4
+    assert [(each.weights, each.way) for each in answer.identities].count(("real", "safetensors")) == 1
+    assert len(answer.identities) == 5
     roles = {each.tensor for each in answer.controls}
     assert len(roles) == 4 + 12 + 2 + 2
     assert all(each.caught for each in answer.controls), answer.controls
-    assert sorted(path.name for path in out.iterdir()) == ["dataset", "port.pth"]
+    assert sorted(path.name for path in out.iterdir()) == ["dataset", "port.pth", "port.safetensors"]
+
+
+def test_a_buffer_that_the_class_computes_stays_as_it_is_made(bench: Bench) -> None:
+    out = bench.folder("computed")
+    target = msgspec.structs.replace(bench.target("build_indexed"), pl_module="tiny_network:IndexedPlModel")
+    built = bench.probe("build_target", BuildTargetRequest(target=target), TargetModule).tensors
+    rules = msgspec.structs.replace(
+        load_rules("vit"), computed=(Computed(target="index", reason="counted by the class"),)
+    )
+    source = headers(bench.model("whole"))
+    plan = plan_weights(source, built, rules, num_labels=LABELS)
+    assert audit(plan, source, built) == ()
+    done = bench.convert("whole", plan, out, target=target)
+    request = ParityRequest(
+        folder=str(bench.model("whole")),
+        plan=plan,
+        target=target,
+        checkpoint=done.checkpoint,
+        work=str(out),
+        image_size=(SIDE, SIDE),
+        controls=1,
+    )
+    answer = bench.probe("parity", request, ParityAnswer, write=[out])
+    assert all(each.held and each.checked == len(built) for each in answer.identities)
+    assert all(each.within for each in answer.parities)
 
 
 def test_query_and_key_in_the_wrong_order_hold_identity_and_fail_parity(bench: Bench) -> None:

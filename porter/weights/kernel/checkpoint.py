@@ -1,22 +1,40 @@
-"""The checkpoint file that TAO's own loaders read."""
+"""The checkpoint files that TAO's own loaders read, written as a stream."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections import OrderedDict
-from collections.abc import Mapping
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
+from porter.weights.kernel.archive import Layout, SafetensorsArchive, TorchArchive, bytes_of
+from porter.weights.kernel.files import SPELLING, ModelFolder
+from porter.weights.kernel.operations import chunks
 
-def checkpoint(
-    state: OrderedDict[str, torch.Tensor], plan: Mapping[str, Any], lightning: str
-) -> dict[str, Any]:
-    """Return the mapping to save.
+_QUEUED = 4
+_STRIPPED = ("backbone.", "model.", "ema_")
+
+
+def safetensors_key(name: str) -> str:
+    """Return the key under which TAO's loader finds *name* in a safetensors file.
+
+    Such a file has no tag, so the loader takes it for a public checkpoint, and its parser shortens the
+    keys that begin like those of other projects. It takes ``backbone.`` off whatever follows.
+    """
+    changed = "module" in name or name.startswith(_STRIPPED)
+    return f"backbone.{name}" if changed else name
+
+
+def content_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping to save, its state dict still empty.
 
     One file serves both loaders: ``tao_model`` makes TAO's weight loader strip the plan's prefix, and
     Lightning's ``load_from_checkpoint`` finds the keys under which its own checkpoints hold the state.
@@ -25,37 +43,57 @@ def checkpoint(
     return {
         "epoch": 0,
         "global_step": 0,
-        "pytorch-lightning_version": lightning,
-        "state_dict": OrderedDict((plan["key_prefix"] + name, tensor) for name, tensor in state.items()),
+        "pytorch-lightning_version": lightning_version(),
+        "state_dict": {},
         "tao_model": plan["tao_model"],
     }
 
 
-def save(content: dict[str, Any], path: Path) -> None:
-    """Write *content* to *path*, whole or not at all; equal content gives equal bytes.
+def layout_of(plan: Mapping[str, Any]) -> Layout:
+    """Return dtype and shape of every tensor of the state dict, those that a class computes last."""
+    targets = [step["target"] for step in plan["operations"]] + list(plan["computed"])
+    return {each["name"]: (each["dtype"], tuple(each["shape"])) for each in targets}
 
-    ``torch.save`` puts the name of the file that it opens into the archive, so it is given an open one.
+
+def write_checkpoint(
+    plan: Mapping[str, Any],
+    source: ModelFolder,
+    computed: Mapping[str, torch.Tensor],
+    path: Path,
+    safetensors: Path | None = None,
+    *,
+    watch: Callable[[], None] = lambda: None,
+) -> str:
+    """Carry out *plan* into *path*, and the same tensors into *safetensors*; whole or not at all.
+
+    Equal content gives equal bytes.
+
+    Args:
+        plan: the weight plan as JSON.
+        source: the model folder.
+        computed: the tensors of ``plan["computed"]``, from a module that was just built.
+        path: the ``.pth`` to write.
+        safetensors: the second file, where one is wanted.
+        watch: called between tensors.
+
+    Returns:
+        the SHA-256 of *path*, 64 hex digits.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One name, so that the remains of a killed run are overwritten by the next.
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as handle:
-            torch.save(content, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file, 64 hex digits."""
-    running = hashlib.sha256()
-    with path.open("rb") as handle:
-        while block := handle.read(2**20):
-            running.update(block)
-    return running.hexdigest()
+    layout = layout_of(plan)
+    prefixed = {plan["key_prefix"] + name: entry for name, entry in layout.items()}
+    with ExitStack() as stack:
+        handle = stack.enter_context(_hashed(stack.enter_context(_replacing(path))))
+        archive = stack.enter_context(TorchArchive(cast(IO[bytes], handle), content_of(plan), prefixed))
+        copy = stack.enter_context(_second(safetensors, layout)) if safetensors else None
+        for parts in _tensors(plan, source, computed):
+            archive.begin()
+            for chunk in parts:
+                data = bytes_of(chunk)
+                archive.write(data)
+                if copy:
+                    copy.write(data)
+            watch()
+    return handle.digest
 
 
 def lightning_version() -> str:
@@ -69,3 +107,93 @@ def lightning_version() -> str:
         except PackageNotFoundError:
             continue
     return "2.0.0"
+
+
+def _tensors(
+    plan: Mapping[str, Any], source: ModelFolder, computed: Mapping[str, torch.Tensor]
+) -> Iterator[Iterator[torch.Tensor]]:
+    for step in plan["operations"]:
+        yield chunks(step, source)
+    for each in plan["computed"]:
+        tensor = computed[each["name"]]
+        if SPELLING[tensor.dtype] != each["dtype"] or list(tensor.shape) != list(each["shape"]):
+            raise ValueError(f"{each['name']} is not what the plan says")
+        yield iter([tensor.contiguous().reshape(-1)] if tensor.numel() else [])
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a file to write in place of *path*, which it becomes when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One name, so that the remains of a killed run are overwritten by the next.
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _second(path: Path, layout: Layout) -> Iterator[SafetensorsArchive]:
+    plain = {safetensors_key(name): entry for name, entry in layout.items()}
+    with _replacing(path) as partial, partial.open("wb") as handle:
+        yield SafetensorsArchive(handle, plain)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+@contextmanager
+def _hashed(path: Path) -> Iterator[_Hashed]:
+    handle = _Hashed(path)
+    try:
+        yield handle
+        handle.sync()
+    finally:
+        handle.close()
+
+
+class _Hashed(io.RawIOBase):
+    """A file whose digest is taken by a second thread while it is written, from begin to end."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._at = 0
+        self._queue: queue.Queue[bytes | memoryview | None] = queue.Queue(_QUEUED)
+        self._running = hashlib.sha256()
+        self._thread = threading.Thread(target=self._hash, daemon=True)
+        self._thread.start()
+        self.digest = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self._queue.put(data)
+        self._file.write(data)
+        self._at += size
+        return size
+
+    def sync(self) -> None:
+        """Bring everything to the disk and finish the digest."""
+        self._queue.put(None)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._thread.join()
+        self.digest = self._running.hexdigest()
+
+    def close(self) -> None:
+        if not self.closed:
+            if self._thread.is_alive():
+                self._queue.put(None)
+                self._thread.join()
+            self._file.close()
+        super().close()
+
+    def _hash(self) -> None:
+        while (data := self._queue.get()) is not None:
+            self._running.update(data)

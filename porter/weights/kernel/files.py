@@ -1,11 +1,9 @@
-"""safetensors files, read through a memory map and written as a stream."""
+"""safetensors files, read through a memory map."""
 
 from __future__ import annotations
 
 import json
 import mmap
-import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,41 +116,3 @@ class ModelFolder:
         if name not in self._files[file]:
             raise BrokenFileError(f"{file} does not hold {name}")
         return self._files[file].tensor(name)
-
-
-def write_safetensors(path: Path, tensors: Iterable[tuple[str, torch.Tensor]], layout: Layout) -> None:
-    """Write *tensors*, one at a time, in the order of *layout*.
-
-    Raises:
-        ValueError: a tensor is not what the layout says.
-    """
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for name, (dtype, shape) in layout.items():
-        size = DTYPES[dtype].itemsize
-        for each in shape:
-            size *= each
-        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + size]}
-        offset += size
-    text = json.dumps(header, separators=(",", ":")).encode("utf-8")
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as handle:
-        handle.write(len(text).to_bytes(8, "little"))
-        handle.write(text)
-        for (name, tensor), (wanted, (dtype, shape)) in zip(tensors, layout.items(), strict=True):
-            if name != wanted or SPELLING[tensor.dtype] != dtype or tuple(tensor.shape) != tuple(shape):
-                raise ValueError(f"{name} is not the {wanted} of the layout")
-            flat = tensor.detach().contiguous().reshape(-1)
-            handle.write(memoryview(flat.view(torch.uint8).numpy()))
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-Layout = dict[str, tuple[str, tuple[int, ...]]]
-"""Dtype (safetensors spelling) and shape by tensor name."""
-
-
-def tensors_of(folder: ModelFolder, table: Iterable[Any]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield name and tensor for each entry (``name``, ``file``) of a tensor table."""
-    for each in table:
-        yield each["name"], folder.tensor(each["file"], each["name"])

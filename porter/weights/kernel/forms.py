@@ -5,18 +5,17 @@ from __future__ import annotations
 import gc
 import re
 import shutil
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from porter.weights.kernel.checkpoint import checkpoint, lightning_version, save
+from porter.weights.kernel.checkpoint import write_checkpoint
 from porter.weights.kernel.files import ModelFolder
 from porter.weights.kernel.models import Observed, Outputs, compared_outputs, copy_config, heads_of, load_hf
-from porter.weights.kernel.operations import Anonymous, Scratch, execute, execute_all
+from porter.weights.kernel.operations import execute
 from porter.weights.kernel.perturb import PERTURBED, write_perturbed
 
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
@@ -26,8 +25,12 @@ Plan = dict[str, Any]
 
 
 @contextmanager
-def perturbed_copy(folder: Path, plan: Plan, work: Path, seed: int) -> Iterator[tuple[Path, Plan, str]]:
-    """Shake every tensor that the plan reads and convert the result by the same plan.
+def perturbed_copy(
+    folder: Path, plan: Plan, work: Path, seed: int, computed: Mapping[str, torch.Tensor]
+) -> Iterator[tuple[Path, Plan, str]]:
+    """Shake every tensor that the plan reads or drops, and convert the result by the same plan.
+
+    What is dropped is shaken too, so that parity shows that nothing depends on it.
 
     Yields:
         the new model folder, the plan with its files, and the new checkpoint; all are removed afterwards.
@@ -36,18 +39,17 @@ def perturbed_copy(folder: Path, plan: Plan, work: Path, seed: int) -> Iterator[
     shutil.rmtree(root, ignore_errors=True)
     try:
         table = {part["name"]: part for step in plan["operations"] for part in step["sources"]}
+        table |= {part["name"]: part for part in plan["dropped"]}
         shaken = root / "model"
         copy_config(folder, shaken)
-        write_perturbed(folder, list(table.values()), shaken, seed)
+        write_perturbed(folder, list(table.values()), shaken, seed, plan["zeros"])
         steps = [
             {**step, "sources": [{**part, "file": PERTURBED} for part in step["sources"]]}
             for step in plan["operations"]
         ]
         moved = {**plan, "operations": steps}
         path = root / "perturbed.pth"
-        state = OrderedDict(execute_all(steps, ModelFolder(shaken), Scratch(root)))
-        save(checkpoint(state, moved, lightning_version()), path)
-        del state
+        write_checkpoint(moved, ModelFolder(shaken), computed, path)
         yield shaken, moved, str(path)
     finally:
         shutil.rmtree(root, ignore_errors=True)
@@ -60,7 +62,7 @@ def reference_outputs(folder: Path, plan: Plan, images: torch.Tensor) -> tuple[O
     for step in plan["operations"]:
         if step["op"] == "interpolate":
             name = step["sources"][0]["name"]
-            replaced[name] = execute(step, ModelFolder(folder), Anonymous())
+            replaced[name] = execute(step, ModelFolder(folder))
             notes.append(f"the reference was given the resampled {name}, made by the plan's own operation")
     model = load_hf(folder, plan, replaced)
     outputs = Observed(model, heads_of(plan, "source"))(images)

@@ -99,6 +99,22 @@ def load_tao(target: Mapping[str, Any], work: Path, checkpoint: str) -> torch.nn
     return module.eval()
 
 
+def computed_tensors(
+    plan: Mapping[str, Any], target: Mapping[str, Any] | None, work: Path
+) -> dict[str, torch.Tensor]:
+    """Return the buffers that the TAO module's class computes, of a module that was given no weights.
+
+    Raises:
+        ProbeError: there are some, and the request does not say how the module is built.
+    """
+    if not plan["computed"]:
+        return {}
+    if target is None:
+        raise ProbeError("a plan with computed buffers needs the target", next_step="name the target")
+    state = build_tao(target, work).state_dict()
+    return {each["name"]: state[each["name"]].clone() for each in plan["computed"]}
+
+
 def tao_by(way: str, target: Mapping[str, Any], work: Path, checkpoint: str) -> torch.nn.Module:
     """Return the TAO module loaded by *way* (``pretrained_backbone_path`` or ``load_from_checkpoint``)."""
     loader: Callable[..., torch.nn.Module] = build_tao if way == "pretrained_backbone_path" else load_tao

@@ -1,85 +1,59 @@
-"""The operations of a weight plan, carried out without copies where a view of the file will do."""
+"""The operations of a weight plan, carried out as a stream: no target tensor is ever held whole.
+
+A target is made of chunks: parts of the mapped source file where they will do as they are, else
+pieces of at most :data:`CHUNK` bytes that are copied, widened or put into another order.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import os
-from collections.abc import Iterator
-from pathlib import Path
+import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 
 from porter.weights.kernel.files import DTYPES, ModelFolder
 
+CHUNK = 2**20
+"""Bytes of a piece that has to be made; small, as it is all that a conversion needs of memory."""
+
 Operation = dict[str, Any]
 """A ``porter.records.weights.Operation`` as plain JSON."""
 
 
-class Scratch:
-    """File-backed memory for results that are no views of the source.
-
-    The files are unlinked as soon as they are mapped: the kernel may write the pages back under
-    pressure, they never count as anonymous memory, and nothing is left behind.
-
-    Attributes:
-        bytes: handed out so far.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.bytes = 0
-
-    def empty(self, shape: list[int], dtype: torch.dtype) -> torch.Tensor:
-        """Return an uninitialised tensor of its own storage."""
-        count = 1
-        for each in shape:
-            count *= each
-        if count == 0:
-            return torch.empty(shape, dtype=dtype)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f".scratch-{os.getpid()}-{self.bytes}"
-        flat = torch.from_file(str(path), shared=True, size=count, dtype=dtype)
-        path.unlink()
-        self.bytes += count * dtype.itemsize
-        return flat.reshape(shape)
-
-
-class Anonymous:
-    """Ordinary memory in place of :class:`Scratch`, for comparing single tensors."""
-
-    def empty(self, shape: list[int], dtype: torch.dtype) -> torch.Tensor:
-        """Return an uninitialised tensor."""
-        return torch.empty(shape, dtype=dtype)
-
-
-def execute(operation: Operation, source: ModelFolder, scratch: Scratch | Anonymous) -> torch.Tensor:
-    """Return the target tensor that *operation* makes.
+def chunks(operation: Operation, source: ModelFolder) -> Iterator[torch.Tensor]:
+    """Yield one-dimensional tensors that are, one after the other, the elements of the target.
 
     Raises:
         ValueError: the operation does not fit the tensors; the planner should not have made it.
     """
     target = operation["target"]
     shape, dtype = list(target["shape"]), DTYPES[target["dtype"]]
-    parts = [source.tensor(each["file"], each["name"]) for each in operation["sources"]]
-    kind = operation["op"]
-    if kind in {"copy", "reshape"} and parts[0].dtype == dtype:
-        result = parts[0].reshape(shape)
-    else:
-        result = scratch.empty(shape, dtype)
-        _fill(result, kind, parts, operation)
-    if list(result.shape) != shape or (kind == "copy" and list(parts[0].shape) != shape):
-        raise ValueError(f"{kind} does not make {target['name']} of shape {shape}")
-    return result
+    views, axis = _views(operation, source)
+    made = list(views[0].shape)
+    if len(views) > 1:
+        made[axis] = sum(view.shape[axis] for view in views)
+    same = math.prod(made) == math.prod(shape) if operation["op"] in _RESHAPING else made == shape
+    if not same:
+        raise ValueError(f"{operation['op']} does not make {target['name']} of shape {shape}")
+    yield from _stream(views, axis, dtype)
 
 
-def execute_all(
-    operations: list[Operation], source: ModelFolder, scratch: Scratch | Anonymous
-) -> Iterator[tuple[str, torch.Tensor]]:
+def execute(operation: Operation, source: ModelFolder) -> torch.Tensor:
+    """Return the target tensor that *operation* makes; it may be a view of the mapped file."""
+    target = operation["target"]
+    dtype = DTYPES[target["dtype"]]
+    parts = list(chunks(operation, source))
+    flat = parts[0] if len(parts) == 1 else torch.cat(parts) if parts else torch.empty(0, dtype=dtype)
+    return flat.reshape(target["shape"])
+
+
+def execute_all(operations: Iterable[Operation], source: ModelFolder) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield each target's name and tensor."""
     for operation in operations:
-        yield operation["target"]["name"], execute(operation, source, scratch)
+        yield operation["target"]["name"], execute(operation, source)
 
 
 def source_parts(operation: Operation) -> Iterator[tuple[str, int, int]]:
@@ -102,40 +76,39 @@ def seed_of(*words: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") % 2**63
 
 
-def _fill(result: torch.Tensor, kind: str, parts: list[torch.Tensor], operation: Operation) -> None:
-    axis = operation["axis"]
-    with torch.no_grad():
-        if kind == "copy" or kind == "reshape":
-            result.copy_(parts[0].reshape(result.shape))
-        elif kind == "concat":
-            total = sum(part.shape[axis] for part in parts)
-            if operation["starts"]:
-                result.zero_()
-            elif total != result.shape[axis]:
-                raise ValueError(f"the parts make {total} of {result.shape[axis]} along axis {axis}")
-            for part, start in zip(parts, _starts(operation), strict=True):
-                result.narrow(axis, start, part.shape[axis]).copy_(part)
-        elif kind == "permute":
-            result.copy_(parts[0].permute(operation["axes"]))
-        elif kind == "slice":
-            start, stop = operation["start"], operation["stop"]
-            result.copy_(parts[0].narrow(axis, start, stop - start))
-        elif kind == "select":
-            size = result.shape[axis] // len(operation["index"])
-            for place, index in enumerate(operation["index"]):
-                result.narrow(axis, place * size, size).copy_(parts[0].narrow(axis, index * size, size))
-        elif kind == "interpolate":
-            result.copy_(_interpolate(parts[0], operation).reshape(result.shape))
-        elif kind == "zeros":
-            result.zero_()
-        elif kind == "ones":
-            result.fill_(1)
-        elif kind == "initialise":
-            generator = torch.Generator().manual_seed(seed_of("initialise", operation["target"]["name"]))
-            std = operation["std"]
+_RESHAPING = {"reshape", "interpolate"}
+
+
+def _views(operation: Operation, source: ModelFolder) -> tuple[list[torch.Tensor], int]:
+    """Return what the target consists of along an axis, and the axis; nothing large is computed yet."""
+    kind, axis = operation["op"], operation["axis"]
+    parts = [source.tensor(each["file"], each["name"]) for each in operation["sources"]]
+    if kind in {"copy", "reshape"}:
+        return parts, 0
+    if kind == "permute":
+        return [parts[0].permute(operation["axes"])], 0
+    if kind == "slice":
+        start, stop = operation["start"], operation["stop"]
+        return [parts[0].narrow(axis, start, stop - start)], 0
+    if kind == "select":
+        order = operation["index"]
+        size = parts[0].shape[axis] // len(order)
+        return [parts[0].narrow(axis, place * size, size) for place in order], axis
+    if kind == "concat":
+        return _with_gaps(operation, parts), axis
+    if kind == "interpolate":
+        return [_interpolate(parts[0], operation)], 0
+    shape, dtype = operation["target"]["shape"], DTYPES[operation["target"]["dtype"]]
+    if kind in {"zeros", "ones"}:
+        return [torch.full((), kind == "ones", dtype=dtype).expand(shape)], 0
+    if kind == "initialise":
+        result = torch.empty(shape, dtype=dtype)
+        generator = torch.Generator().manual_seed(seed_of("initialise", operation["target"]["name"]))
+        std = operation["std"]
+        with torch.no_grad():
             torch.nn.init.trunc_normal_(result, std=std, a=-2 * std, b=2 * std, generator=generator)
-        else:
-            raise ValueError(f"unknown operation {kind}")
+        return [result], 0
+    raise ValueError(f"unknown operation {kind}")
 
 
 def _starts(operation: Operation) -> list[int]:
@@ -144,6 +117,66 @@ def _starts(operation: Operation) -> list[int]:
         return list(operation["starts"])
     sizes = [each["shape"][operation["axis"]] for each in operation["sources"]]
     return [0, *itertools.accumulate(sizes[:-1])]
+
+
+def _with_gaps(operation: Operation, parts: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Return the parts of a ``concat``, with zeros where none of them lies."""
+    axis, shape = operation["axis"], operation["target"]["shape"]
+    views: list[torch.Tensor] = []
+    end = 0
+
+    def gap(size: int) -> torch.Tensor:
+        room = [size if place == axis else each for place, each in enumerate(shape)]
+        return torch.zeros((), dtype=parts[0].dtype).expand(room)
+
+    for part, start in zip(parts, _starts(operation), strict=True):
+        if start < end:
+            raise ValueError(f"two parts of {operation['target']['name']} overlap")
+        views += [gap(start - end)] if start > end else []
+        views.append(part)
+        end = start + part.shape[axis]
+    if operation["starts"] and end < shape[axis]:
+        views.append(gap(shape[axis] - end))
+    return views
+
+
+def _stream(views: list[torch.Tensor], axis: int, dtype: torch.dtype) -> Iterator[torch.Tensor]:
+    """Yield the elements of *views*, joined along *axis*, as *dtype*."""
+    if len(views) == 1 or axis == 0:
+        for view in views:
+            yield from _rows(view, dtype)
+        return
+    # Row by row of the first axis; the parts of a row lie side by side.
+    count = views[0].shape[0]
+    size = sum(view[0].numel() for view in views) * dtype.itemsize if count else 0
+    step = max(1, CHUNK // max(size, 1))
+    for start in range(0, count, step):
+        rows = [view[start : start + step].to(dtype) for view in views]
+        yield torch.cat(rows, dim=axis).reshape(-1)
+
+
+def _rows(view: torch.Tensor, dtype: torch.dtype) -> Iterator[torch.Tensor]:
+    if view.numel() == 0:
+        return
+    if view.dtype == dtype and view.is_contiguous() and 0 not in view.stride():
+        yield view.reshape(-1)
+        return
+    count = view.shape[0] if view.dim() else 1
+    size = view.numel() // count * dtype.itemsize
+    if size > CHUNK and view.dim() > 1:
+        for row in view:
+            yield from _rows(row, dtype)
+        return
+    if view.dim() == 0:
+        yield _made(view.reshape(1), dtype)
+        return
+    step = max(1, CHUNK // size)
+    for start in range(0, count, step):
+        yield _made(view[start : start + step], dtype)
+
+
+def _made(view: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return view.to(dtype, copy=True, memory_format=torch.contiguous_format).reshape(-1)
 
 
 def _interpolate(position: torch.Tensor, operation: Operation) -> torch.Tensor:

@@ -6,13 +6,14 @@ change nothing, and parity would prove little.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from porter.weights.kernel.files import Layout, ModelFolder, write_safetensors
+from porter.weights.kernel.archive import Layout, write_safetensors
+from porter.weights.kernel.files import ModelFolder
 from porter.weights.kernel.operations import seed_of
 
 PERTURBED = "model.safetensors"
@@ -40,14 +41,20 @@ def perturb(name: str, tensor: torch.Tensor, seed: int) -> torch.Tensor:
     return shaken.to(tensor.dtype)
 
 
-def write_perturbed(folder: Path, table: list[dict[str, Any]], target: Path, seed: int) -> None:
-    """Write a shaken copy of the tensors in *table* (name, file, shape, dtype) as one file into *target*."""
+def write_perturbed(
+    folder: Path, table: list[dict[str, Any]], target: Path, seed: int, kept: Collection[str] = ()
+) -> None:
+    """Write a shaken copy of the tensors in *table* (name, file, shape, dtype) as one file into *target*.
+
+    Those named in *kept* are copied as they are.
+    """
     source = ModelFolder(folder)
     layout: Layout = {each["name"]: (each["dtype"], tuple(each["shape"])) for each in table}
 
     def shaken() -> Iterator[tuple[str, torch.Tensor]]:
         for each in table:
-            yield each["name"], perturb(each["name"], source.tensor(each["file"], each["name"]), seed)
+            tensor = source.tensor(each["file"], each["name"])
+            yield each["name"], tensor if each["name"] in kept else perturb(each["name"], tensor, seed)
 
     target.mkdir(parents=True, exist_ok=True)
     write_safetensors(target / PERTURBED, shaken(), layout)

@@ -93,8 +93,15 @@ def _rules(session: PortSession) -> RemapRules:
     return load_rules(strategy.backbone.remap if strategy.backbone else inspection.model_type)
 
 
+def rules_name(session: PortSession) -> str:
+    """Return what the rules of the port are called."""
+    rules = _rules(session)
+    return rules.name or f"{rules.source} -> {rules.target}"
+
+
 def ledger_gate(session: PortSession, weight_plan: WeightPlan, built: TargetModule) -> GateResult:
     """Count both tables afresh: nothing may be left over on either side."""
+    from porter.weights.hints import said as hinted
     from porter.weights.ledger import audit
 
     source = session.inspection.tensors
@@ -104,11 +111,18 @@ def ledger_gate(session: PortSession, weight_plan: WeightPlan, built: TargetModu
         fates[row.fate] = fates.get(row.fate, 0) + 1
     said = ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items()))
     if problems:
+        hints = [text for row in weight_plan.ledger.leftovers if (text := hinted(row))]
+        first = f"; {hints[0]}" if hints and weight_plan.ledger.leftovers[0].hints else ""
         return failed(
             "ledger",
-            f"{len(problems)} open: {problems[0]}",
+            f"{len(problems)} open: {problems[0]}{first}",
             fix="the remap rules under references/remap must account for these tensors",
             problems=list(problems),
+            hints={
+                name: [f"{hint.name} ({hint.shape} shape)" for hint in row.hints if hint.of == name]
+                for row in weight_plan.ledger.leftovers
+                for name in sorted({hint.of for hint in row.hints})
+            },
         )
     return passed(
         "ledger",

@@ -11,7 +11,7 @@ import msgspec
 
 from porter.dataset import folder_names
 from porter.errors import UsageError
-from porter.gates import runs, weights
+from porter.gates import ledgers, runs, weights
 from porter.gates.results import passed
 from porter.gates.views import write_classes
 from porter.generate.context import ClassificationContext, classification_context
@@ -65,6 +65,8 @@ def run(session: PortSession) -> Iterator[GateResult]:
         yield weights.ledger_gate(session, weight_plan, built)
     target = target_spec(session, context)
     conversion = _convert(session, weight_plan, target)
+    rules = weights.rules_name(session)
+    ledgers.write_ledger(session, weight_plan, built, conversion, rules)
     yield passed(
         "conversion",
         f"{Path(conversion.checkpoint).name}: {conversion.tensors} tensors, {conversion.size / 1e6:.0f} MB, "
@@ -73,6 +75,14 @@ def run(session: PortSession) -> Iterator[GateResult]:
     )
     yield from runs.module_gates(session, context)
     yield from weights.parity_gates(session, weight_plan, target, conversion)
+    noted = session.journal.made("ledger-noted", WeightPlan)
+    session.journal.step(
+        "ledger-file",
+        {"plan": noted, "conversion": conversion, "rules": rules},
+        str,
+        lambda: ledgers.write_ledger(session, noted, built, conversion, rules),
+        outputs=lambda path: [Path(path)],
+    )
     yield from runs.script_gates(session, context, conversion)
     yield weights.onnx_gate(session, trained_spec(session, context, target))
     yield runs.entrypoint_gate(session, context)

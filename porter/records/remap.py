@@ -183,12 +183,14 @@ class RemapRules(Record, frozen=True, kw_only=True):
     """All rules from one architecture to another.
 
     Attributes:
+        name: of the file that they were read from; empty where they were made otherwise.
         prefixes: what may stand before the source body's names; the one that most tensors have is taken
             for ``{prefix}``.
         counters: by placeholder.
         words: by placeholder, the target's word by the source's (``layernorm_before = "norm1"``).
     """
 
+    name: str = ""
     source: str
     target: str
     prefixes: tuple[str, ...] = ("",)

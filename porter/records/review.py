@@ -153,13 +153,14 @@ class ReviewTensor(Record, frozen=True, kw_only=True):
 
 
 class ReviewRow(Record, frozen=True, kw_only=True):
-    """A row of the ledger."""
+    """A row of the ledger; *hint* names what a leftover may correspond to."""
 
     fate: Fate
     sources: tuple[ReviewTensor, ...]
     targets: tuple[ReviewTensor, ...]
     reason: str = ""
     inert: float | None = None
+    hint: str = ""
 
 
 class ReviewLedger(Record, frozen=True, kw_only=True):

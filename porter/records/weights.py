@@ -23,6 +23,21 @@ Fate = Literal[
 """What can become of a tensor; the ledger has one of them for every tensor of both sides."""
 
 
+class Hint(Record, frozen=True, kw_only=True):
+    """An open tensor of the other side that looks like a leftover one; a hint for people, no more.
+
+    Attributes:
+        of, name: the leftover tensor, and the candidate.
+        alike: how much of the names is equal, 0 to 1.
+        shape: ``same``, ``reordered`` (its axes), ``reshaped`` (as many elements) or ``other``.
+    """
+
+    of: str
+    name: str
+    alike: float
+    shape: Literal["same", "reordered", "reshaped", "other"]
+
+
 class LedgerRow(Record, frozen=True, kw_only=True):
     """What became of one or more source tensors, or of a target tensor that has no source.
 
@@ -33,6 +48,7 @@ class LedgerRow(Record, frozen=True, kw_only=True):
         targets: target tensor names.
         reason: why, or how, for everything that is not kept or renamed.
         inert: the measured effect on the output where parity cannot see a swap; None otherwise.
+        hints: of a leftover, the nearest candidates of the other side.
     """
 
     fate: Fate
@@ -40,6 +56,7 @@ class LedgerRow(Record, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
     reason: str = ""
     inert: float | None = None
+    hints: tuple[Hint, ...] = ()
 
 
 class Ledger(Record, frozen=True, kw_only=True):

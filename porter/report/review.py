@@ -36,6 +36,7 @@ from porter.records.weights import TargetModule, WeightPlan
 from porter.report.changes import read_repos
 from porter.report.proofs import read_hops, read_images, read_runs, run_of
 from porter.report.unproven import find_unproven
+from porter.weights.hints import said
 from porter.workspace import Workspace
 
 T = TypeVar("T")
@@ -188,6 +189,7 @@ class _Records:
                     targets=tuple(_tensor(name, targets.get(name)) for name in row.targets),
                     reason=row.reason,
                     inert=row.inert,
+                    hint=said(row),
                 )
                 for row in plan.ledger.rows
             ),

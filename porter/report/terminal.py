@@ -65,6 +65,8 @@ def summarise(workspace: Workspace) -> Summary:
     candidates = {
         "worktree": workspace.clone_path("tao-pytorch"),
         "checkpoint": results / "checkpoint" / f"{options.name}.pth",
+        "safetensors": results / "checkpoint" / f"{options.name}.safetensors",
+        "ledger": results / "checkpoint" / f"{options.name}.ledger.json",
         "classes": results / "checkpoint" / "classes.txt",
         "onnx": results / "gates" / "export" / f"{options.name}.onnx",
         "results": results / "gates",

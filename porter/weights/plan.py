@@ -16,6 +16,7 @@ from porter.records.remap import Computed, Head, HeadTwin, Initialise, Interpola
 from porter.records.weights import Ledger, Operation, WeightPlan
 from porter.weights.draft import Draft
 from porter.weights.heads import HeadChoice, head_fate, plan_head
+from porter.weights.hints import with_hints
 from porter.weights.instances import Instance, instances
 from porter.weights.names import Names
 from porter.weights.remap import resolve_prefix
@@ -86,7 +87,7 @@ def plan_weights(
     dropped, zeros = _plan_dropped(draft, rules, names)
     draft.leave_rest()
     return WeightPlan(
-        ledger=Ledger(rows=draft.sorted_rows()),
+        ledger=with_hints(Ledger(rows=draft.sorted_rows()), source, target),
         operations=draft.sorted_operations(),
         computed=computed,
         dropped=dropped,

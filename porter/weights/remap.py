@@ -60,7 +60,8 @@ def load_rules(name: str, folder: Path | None = None) -> RemapRules:
             why=f"known rules: {known}",
             next_step=f"add {path.name} to references/remap",
         )
-    rules = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), RemapRules, strict=True)
+    table = {**tomllib.loads(path.read_text(encoding="utf-8")), "name": name}
+    rules = msgspec.convert(table, RemapRules, strict=True)
     check(rules)
     return rules
 

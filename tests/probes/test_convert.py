@@ -7,6 +7,7 @@ import pytest
 
 from porter.errors import PorterError
 from porter.records.weights import Conversion, ConvertRequest, Operation, WeightPlan
+from porter.weights.invert import invert
 from porter.weights.ledger import audit
 from tests.probes.conftest import KIT, LABELS, Bench, headers, with_operations
 
@@ -89,6 +90,49 @@ def test_a_new_head_is_small_noise_and_the_same_every_time(bench: Bench) -> None
     assert read["different"] == []
     assert 0.01 < read["head_std"] < 0.03
     assert read["head_bias"] == 0
+
+
+_BACK = """
+import json, sys, torch
+from pathlib import Path
+from safetensors.torch import load_file
+
+own = {}
+for path in Path(sys.argv[1]).glob("*.safetensors"):
+    own |= load_file(path)
+back = load_file(sys.argv[2])
+bits = lambda tensor: tensor.contiguous().reshape(-1).view(torch.uint8)
+print(json.dumps({
+    "missing": sorted(set(own) - set(back)), "new": sorted(set(back) - set(own)),
+    "different": [name for name, each in back.items() if each.dtype != own[name].dtype
+                  or each.shape != own[name].shape or not torch.equal(bits(each), bits(own[name]))],
+}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "lost"),
+    [("sharded", []), ("bf16", []), ("body", ["pooler.dense.bias", "pooler.dense.weight"])],
+)
+def test_what_is_converted_back_is_equal_bit_for_bit(bench: Bench, model: str, lost: list[str]) -> None:
+    out = bench.folder(f"back-{model}")
+    plan = bench.plan(model, num_labels=LABELS)
+    there = bench.convert(model, plan, out, safetensors=str(out / "there.safetensors"))
+    inverse = invert(plan, "there.safetensors")
+    returning = msgspec.structs.replace(
+        plan, operations=inverse.operations, computed=(), dropped=(), zeros=(), key_prefix=""
+    )
+    request = ConvertRequest(
+        folder=str(out),
+        plan=returning,
+        checkpoint=str(out / "back.pth"),
+        safetensors=str(out / "back.safetensors"),
+    )
+    back = bench.probe("convert", request, Conversion, write=[out])
+    read = bench.python(_BACK, bench.model(model), back.safetensors)
+    assert read == {"missing": lost, "new": [], "different": []}
+    assert list(inverse.lost_names) == lost
+    assert there.tensors == len(plan.operations)
 
 
 _READ_SAFETENSORS = f"""

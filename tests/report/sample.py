@@ -41,7 +41,7 @@ from porter.records.reference import (
     SourceFile,
     StrategyChoice,
 )
-from porter.records.weights import LedgerRow, TargetModule, WeightPlan
+from porter.records.weights import Hint, LedgerRow, TargetModule, WeightPlan
 from porter.report.plot import WORST
 from porter.report.review import PhaseNow
 from porter.session import PortSession
@@ -264,7 +264,8 @@ class Sample:
             LedgerRow(fate="dropped", sources=(self.said,), reason=f"not used: {self.said}", inert=3e-9),
         )
         if self.ending == "failed":
-            rows += (LedgerRow(fate="leftover", targets=("head.extra.weight",)),)
+            hint = Hint(of="head.extra.weight", name="classifier.extra", alike=0.5, shape="same")
+            rows += (LedgerRow(fate="leftover", targets=("head.extra.weight",), hints=(hint,)),)
         noted = msgspec.structs.replace(weights, ledger=msgspec.structs.replace(weights.ledger, rows=rows))
         journal.step("target", {}, TargetModule, lambda: built)
         journal.step("weight-plan", {}, WeightPlan, lambda: weights)

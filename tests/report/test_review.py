@@ -73,6 +73,9 @@ def test_a_failed_port_shows_the_failure_first_and_what_was_found_before_it(make
     assert found.findings is not None
     assert found.ledger is not None
     assert found.ledger.fates["leftover"] == 1
+    (left,) = [row for row in found.ledger.rows if row.fate == "leftover"]
+    assert left.hint.endswith("only a hint: classifier.extra (same shape, name 50% alike)")
+    assert f"Hint: {left.hint}.".encode() in render(found)
     # The gates after the failed one have not run.
     names = [gate.gate for gate in found.phases[3].gates]
     assert [gate_states(found)[name] for name in names[names.index(first.gate) :]] == [

@@ -25,6 +25,7 @@ from porter.records.remap import (
     Transpose,
 )
 from porter.records.weights import LedgerRow, WeightPlan
+from porter.weights.hints import said
 from porter.weights.ledger import audit, open_reasons
 from porter.weights.plan import plan_weights
 from porter.weights.remap import check
@@ -203,3 +204,37 @@ def test_two_heads_share_their_fate() -> None:
     made = small(source, ours, head=head, num_labels=2)
     assert made.head == "re-initialised"
     assert [each.op for each in made.operations] == ["initialise", "zeros"] * 2
+
+
+def test_a_leftover_names_the_nearest_of_the_other_side_and_places_none() -> None:
+    made = small(
+        [
+            ("layer.0.dense.weight", 4, 3),
+            ("layer.0.norm.weight", 3),
+            ("known", 2),
+            ("layer.1.norm.weight", 3),
+        ],
+        [
+            ("blocks.0.fc.weight", 3, 4),
+            ("blocks.0.norm.weight", 3),
+            ("blocks.1.norm.weight", 3),
+            ("known", 2),
+        ],
+        closed=False,
+        rename=(Rename(source="known", target="known"),),
+    )
+    assert [each.target.name for each in made.operations] == ["known"]
+    hints = {hint.of: hint for row in made.ledger.rows for hint in reversed(row.hints)}
+    assert hints["layer.1.norm.weight"].name == "blocks.1.norm.weight"
+    assert hints["blocks.0.norm.weight"].name == "layer.0.norm.weight"
+    assert hints["layer.0.norm.weight"].shape == "same"
+    assert (hints["layer.0.dense.weight"].name, hints["layer.0.dense.weight"].shape) == (
+        "blocks.0.fc.weight",
+        "reordered",
+    )
+    assert "known" not in {hint.name for row in made.ledger.rows for hint in row.hints}
+    row = row_of(made, "layer.1.norm.weight")
+    assert said(row).startswith(
+        "nearest by name and shape, and only a hint: blocks.1.norm.weight (same shape"
+    )
+    assert said(row_of(made, "known")) == ""

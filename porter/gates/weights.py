@@ -80,7 +80,7 @@ def _shared_attention(strategy: StrategyChoice) -> str:
 
 def _rules(session: PortSession) -> RemapRules:
     """Return how the names correspond: data for a backbone of TAO's, one prefix for a model that is held."""
-    from porter.weights.compose import held_rules, wrapped_rules
+    from porter.weights.compose import PREFIX, behind, held_rules, wrapped_rules
     from porter.weights.remap import load_rules
 
     inspection, strategy = session.inspection, session.choice.strategy
@@ -89,7 +89,7 @@ def _rules(session: PortSession) -> RemapRules:
     if strategy.timm is not None:
         if strategy.timm.same_code:
             return wrapped_rules(inspection.tensors, session.journal.made("model-probe", ModelProbe))
-        return load_rules(strategy.timm.remap)
+        return behind(load_rules(strategy.timm.remap), PREFIX)
     return load_rules(strategy.backbone.remap if strategy.backbone else inspection.model_type)
 
 

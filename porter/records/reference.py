@@ -280,6 +280,7 @@ class TimmModel(Record, frozen=True, kw_only=True):
         stages: paths of the modules that are frozen by number.
         maps: whether timm gives its feature maps (B, C, H, W).
         batch_norms: whether there are any.
+        norm_eps: epsilon of its layer norms; None for timm's own.
         remap: name of the remap rules under ``references/``; empty where the names are timm's own.
         same_code: whether the source's model runs timm's code too, so that nothing may differ.
         differences: what is set by the arguments so that both are equal, one sentence each.
@@ -292,6 +293,7 @@ class TimmModel(Record, frozen=True, kw_only=True):
     stages: tuple[str, ...]
     maps: bool = False
     batch_norms: bool = False
+    norm_eps: float | None = None
     remap: str = ""
     same_code: bool = False
     differences: tuple[str, ...] = ()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
 
 from porter.records.inspection import ModelProbe, TensorInfo
-from porter.records.remap import Drop, Head, HeadTwin, Inert, RemapRules, Rename
+from porter.records.remap import Drop, Head, HeadTwin, Inert, RemapRules, Rename, Split
 
 ATTRIBUTE = "hf"
 """What the generated backbone calls the model that it holds."""
@@ -14,6 +17,11 @@ PREFIX = "timm_model."
 """What transformers, and the generated backbone, call the timm model that they hold."""
 
 _STD = 0.02
+_TARGETED = (
+    *("rename", "reshape", "transpose", "permute", "select", "fuse", "split", "interpolate"),
+    *("initialise", "computed"),
+)
+"""The tables of rules that name tensors of the target."""
 
 
 def held_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules:
@@ -101,3 +109,24 @@ def wrapped_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules
             Inert(source="{name}", reason="its name is the source's own, and the output does not show it"),
         ),
     )
+
+
+def behind(rules: RemapRules, prefix: str) -> RemapRules:
+    """Return *rules* with *prefix* before every name on the target's side."""
+
+    def moved(rule: Any) -> Any:
+        if isinstance(rule, Split):
+            return replace(rule, targets=tuple(prefix + each for each in rule.targets))
+        return replace(rule, target=prefix + rule.target)
+
+    head = rules.head and replace(
+        moved(rules.head),
+        target_module=prefix + rules.head.target_module,
+        twins=tuple(moved(twin) for twin in rules.head.twins),
+    )
+    counters = {
+        name: replace(counter, over=prefix + counter.over) if counter.of == "target" else counter
+        for name, counter in rules.counters.items()
+    }
+    tables = {name: tuple(moved(rule) for rule in getattr(rules, name)) for name in _TARGETED}
+    return replace(rules, counters=counters, head=head, **tables)

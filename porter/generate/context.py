@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from porter.errors import ModelRejectedError
+from porter.generate.native import NativeBackbone, native_backbone
 from porter.generate.schema import Override, Schema, build_schema
 from porter.records.base import Record
 from porter.records.inspection import Inspection, ProcessorFacts
@@ -57,8 +58,6 @@ class ClassificationContext(Record, frozen=True, kw_only=True):
     schema_header: tuple[str, ...]
     config_root: str
     backbone: str
-    backbone_arguments: dict[str, Any]
-    norm_eps: float | None
     embed_dim: int
     num_classes: int
     topk: tuple[int, ...]
@@ -69,6 +68,7 @@ class ClassificationContext(Record, frozen=True, kw_only=True):
     image_suffixes: tuple[str, ...]
     schema: Schema
     hooks: tuple[str, ...]
+    native: NativeBackbone | None = None
     held: HeldModel | None = None
     timm: TimmModel | None = None
 
@@ -137,12 +137,10 @@ def classification_context(
     img_size = inspection.image_size[0]
     labels = len(inspection.labels)
     topk = (1, 5) if labels > 5 else (1,)
-    given = match.arguments if match else {}
-    arguments = {key: value for key, value in given.items() if key not in {"img_size", "norm_eps"}}
     pixels = normalisation_of(inspection.processor)
     reference = choice.reference
-    embed_dim = model.embed_dim if model else int(inspection.config["hidden_size"])
-    backbone = match.name if match else _new_backbone(name, reference)
+    embed_dim = model.embed_dim if model else match.embed_dim if match else 0
+    backbone = (match.name if match else "") or _new_backbone(name, reference)
     overrides = schema_overrides(
         backbone, embed_dim=embed_dim, topk=topk, pixels=pixels, labels=labels, img_size=img_size
     )
@@ -158,8 +156,6 @@ def classification_context(
         schema_header=dated(reference.schema_header, year),
         config_root=reference.config_package.rpartition(".")[0],
         backbone=backbone,
-        backbone_arguments=arguments,
-        norm_eps=given.get("norm_eps"),
         embed_dim=embed_dim,
         num_classes=labels,
         topk=topk,
@@ -170,6 +166,7 @@ def classification_context(
         image_suffixes=reference.image_suffixes,
         schema=build_schema(reference.config, overrides),
         hooks=reference.hooks,
+        native=native_backbone(match) if match else None,
         held=held,
         timm=timm,
     )

@@ -61,7 +61,7 @@ def _named(strategy: StrategyChoice) -> str:
         return f"{strategy.strategy}: {strategy.held.architecture}"
     if strategy.timm is not None:
         return f"{strategy.strategy}: {strategy.timm.architecture}"
-    return f"{strategy.strategy}: {strategy.backbone.name if strategy.backbone else '-'}"
+    return f"{strategy.strategy}: {strategy.backbone.label if strategy.backbone else '-'}"
 
 
 def _evidence(strategy: StrategyChoice) -> dict[str, Any]:
@@ -85,7 +85,9 @@ def _evidence(strategy: StrategyChoice) -> dict[str, Any]:
             "differences": list(model.differences),
         }
     match = strategy.backbone
-    return {"arguments": match.arguments, "differences": list(match.differences)} if match else {}
+    if match is None:
+        return {}
+    return {"arguments": {**match.arguments, **match.code}, "differences": list(match.differences)}
 
 
 def _confirm(session: PortSession, choice: ReferenceChoice) -> None:

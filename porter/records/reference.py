@@ -9,6 +9,8 @@ from porter.records.base import Record, Task
 Repo = Literal["tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices"]
 Layout = Literal["core", "in-repo"]
 Strategy = Literal["native", "timm", "transplant", "compose"]
+Pooling = Literal["class-and-patches"]
+"""What a head is given: the class token and the mean of the patch tokens, side by side."""
 
 PACKAGES: dict[str, Repo] = {
     "nvidia_tao_core": "tao-core",
@@ -121,7 +123,8 @@ class BackboneEntry(Record, frozen=True, kw_only=True):
 
     Attributes:
         arguments: literal keyword arguments that the factory passes on; sequences as lists.
-        expressions: its other arguments, as the source spells them; positional ones as ``*0``.
+        expressions: its other arguments as the source spells them, names that it imports by their import
+            path; positional ones as ``*0``.
         accepts_kwargs: whether further keyword arguments reach the class. One that the factory
             passes itself is not welcome again: Python refuses it.
         target: import path of the class that the factory builds.
@@ -133,6 +136,20 @@ class BackboneEntry(Record, frozen=True, kw_only=True):
     arguments: dict[str, Any] = {}
     expressions: dict[str, str] = {}
     accepts_kwargs: bool = False
+
+
+class BackboneClass(Record, frozen=True, kw_only=True):
+    """A class that entries of the backbone registry build.
+
+    Attributes:
+        target: its import path.
+        parameters: what its constructor names.
+        open: whether it hands anything else on to its base.
+    """
+
+    target: str
+    parameters: tuple[str, ...] = ()
+    open: bool = False
 
 
 class Reference(Record, frozen=True, kw_only=True):
@@ -172,6 +189,7 @@ class Reference(Record, frozen=True, kw_only=True):
     console_scripts: dict[str, str]
     networks: tuple[str, ...]
     backbones: tuple[BackboneEntry, ...]
+    backbone_classes: tuple[BackboneClass, ...] = ()
     header: tuple[str, ...]
     schema_header: tuple[str, ...] = ()
 
@@ -227,20 +245,57 @@ class Candidate(Record, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
 
 
+class ModuleFix(Record, frozen=True, kw_only=True):
+    """An attribute that generated code sets on modules of the finished backbone.
+
+    Attributes:
+        modules: their paths, as in ``model.layers[3].blocks[1]``.
+    """
+
+    modules: tuple[str, ...]
+    attribute: str
+    value: Any
+    comment: str
+
+
 class BackboneMatch(Record, frozen=True, kw_only=True):
     """A backbone of the clone that has the model's architecture.
 
     Attributes:
-        name: registry name.
-        arguments: keyword arguments that make it equal to the HF model (``img_size``, norm epsilon).
+        name: registry name; empty where the registry has no such entry, so that the port registers one.
+        target: class of the backbone, as import path with a colon.
+        arguments: keyword arguments, of the entry or of the class, that make it equal to the HF model.
+        code: further ones that are Python, every name in it by its import path.
+        image_argument: the argument that takes the image size of the experiment spec; empty for none.
+        position_embedding: whether ``pos_embed`` follows the image size, as TAO resizes it.
+        fixes: what is set on its modules.
+        head: path of its head; embed_dim: width of what that is given.
+        pooling: what the head is given, where that is not what the class gives it.
+        registers: number of register tokens, which stand behind the patches.
+        batch_norms: whether there are any.
         remap: name of the remap rules under ``references/``.
-        differences: what is not equal by default and is set by the arguments, one sentence each.
+        differences: what is not equal by default and is set so, one sentence each.
     """
 
     name: str
+    target: str
     arguments: dict[str, Any]
+    code: dict[str, str] = {}
+    image_argument: str = ""
+    position_embedding: bool = False
+    fixes: tuple[ModuleFix, ...] = ()
+    head: str
+    embed_dim: int
+    pooling: Pooling | None = None
+    registers: int = 0
+    batch_norms: bool = False
     remap: str
     differences: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The registry name or, where there is none, the class."""
+        return self.name or self.target.partition(":")[2]
 
 
 class HeldModel(Record, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from porter.errors import ModelRejectedError
 from porter.records.base import Task
 from porter.records.inspection import Inspection
 from porter.records.reference import (
+    BackboneMatch,
     Reference,
     ReferenceChoice,
     Release,
@@ -17,8 +18,9 @@ from porter.records.reference import (
     Strategy,
     StrategyChoice,
 )
-from porter.reference.coverage import Coverage, model_facts, native_coverage
+from porter.reference.coverage import Coverage, native_coverage
 from porter.reference.hold import holding
+from porter.reference.model_facts import model_facts
 from porter.reference.network import networks_for
 from porter.reference.reader import read_reference
 from porter.reference.score import score
@@ -104,10 +106,9 @@ def choose_strategy(
                 inspection, strategy, coverage, f"--strategy {forced} was given"
             )
         elif strategy == "native" and coverage.match is not None:
-            release = f"{reference.release.repo} {reference.release.version}"
             return StrategyChoice(
                 strategy="native",
-                reason=f"the backbone registry of {release} has the architecture as {coverage.match.name}",
+                reason=_native_reason(coverage.match, reference),
                 rejected=_before(strategy, rejected),
                 forced=forced is not None,
                 backbone=coverage.match,
@@ -147,6 +148,13 @@ def choose_strategy(
         why="\n      ".join(f"{strategy}: {reason}" for strategy, reason in rejected.items()),
         next_step="choose another model for image classification",
     )
+
+
+def _native_reason(match: BackboneMatch, reference: Reference) -> str:
+    release = f"{reference.release.repo} {reference.release.version}"
+    if match.name:
+        return f"the backbone registry of {release} has the architecture as {match.name}"
+    return f"{match.label} of {release} has the architecture, and the port registers it in the model's sizes"
 
 
 def _before(strategy: Strategy, rejected: Mapping[str, str]) -> dict[str, str]:

@@ -1,89 +1,34 @@
-"""Whether a clone's backbone registry has the architecture of a Hugging Face model.
+"""Whether a clone's backbones have the architecture of a Hugging Face model.
 
-The conditions per model type are data in ``references/models``; which entry meets them is read
-from the clone's registry.
+The conditions per model type are data in ``references/models``; which entry of the registry meets them,
+and whether its class takes other sizes, is read from the clone.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import msgspec
 
 from porter.records.base import Record
 from porter.records.inspection import Inspection
-from porter.records.reference import BackboneEntry, BackboneMatch, Reference
+from porter.records.reference import (
+    BackboneClass,
+    BackboneEntry,
+    BackboneMatch,
+    ModuleFix,
+    Pooling,
+    Reference,
+)
+from porter.reference.formulas import Code
+from porter.reference.model_facts import Fix, Native, computed, config_of, model_facts, single
 from porter.reference.network import InputFacts, load_network
-from porter.resources import tree
 
-_MODEL_TYPE = re.compile(r"[a-z0-9][a-z0-9_-]*")
-
-
-class Condition(Record, frozen=True, kw_only=True):
-    """A config field that must have one of a few values."""
-
-    field: str
-    allowed: tuple[Any, ...]
-    reason: str
-
-
-class Fact(Record, frozen=True, kw_only=True):
-    """Where an argument's value comes from: a config field, or one over another."""
-
-    field: str
-    over: str = ""
-
-
-class Adjustment(Record, frozen=True, kw_only=True):
-    """An argument that generated code passes where the model differs from the entry.
-
-    Attributes:
-        argument: its name in :attr:`BackboneMatch.arguments`.
-        field: config field with the model's value.
-        default: value of a backbone to which nobody passes the argument.
-        sets: argument of the class that it ends up in; an entry that passes it cannot be adjusted.
-        difference: sentence for the report; ``{value}`` and ``{default}`` are filled in.
-    """
-
-    argument: str
-    field: str
-    default: Any
-    sets: str
-    difference: str
-
-
-class TrainingOnly(Record, frozen=True, kw_only=True):
-    """A config field that changes training but no inference."""
-
-    field: str
-    neutral: Any
-    difference: str
-
-
-class Native(Record, frozen=True, kw_only=True):
-    """What a backbone must be to compute what the Hugging Face model computes."""
-
-    remap: str
-    target: str
-    facts: dict[str, Fact]
-    defaults: dict[str, Any]
-    conditions: tuple[Condition, ...] = ()
-    adjustments: tuple[Adjustment, ...] = ()
-    training_only: tuple[TrainingOnly, ...] = ()
-    inert: tuple[str, ...] = ()
-
-
-class ModelFacts(Record, frozen=True, kw_only=True):
-    """One model type: ``references/models/<model_type>.toml``."""
-
-    model_type: str
-    config: dict[str, Any]
-    native: Native
-    strategies: dict[str, str] = {}
+_POOLED: dict[Pooling, str] = {
+    "class-and-patches": "the head is given the class token and the mean of the patch tokens; the class "
+    "gives it the class token alone"
+}
 
 
 class Coverage(Record, frozen=True, kw_only=True):
@@ -93,13 +38,12 @@ class Coverage(Record, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
 
 
-@functools.cache
-def model_facts(model_type: str) -> ModelFacts | None:
-    """Return what porter knows of a Hugging Face model type; None where it knows nothing."""
-    path = tree("references") / "models" / f"{model_type}.toml"
-    if not _MODEL_TYPE.fullmatch(model_type) or not path.is_file():
-        return None
-    return msgspec.toml.decode(path.read_bytes(), type=ModelFacts)
+class _Adjusted(Record, frozen=True, kw_only=True):
+    """An argument beside the facts: the model's value, and whether it has to be passed."""
+
+    value: Any
+    needed: bool
+    difference: str
 
 
 def native_coverage(inspection: Inspection, reference: Reference) -> Coverage:
@@ -110,84 +54,85 @@ def native_coverage(inspection: Inspection, reference: Reference) -> Coverage:
             reasons=(f"porter has no facts yet on how a {inspection.model_type} model compares with TAO's",)
         )
     native = facts.native
-    config = _config(facts, inspection)
+    names = config_of(facts, inspection)
     fed = load_network(reference.name, reference.release.layout).input
-    reasons = [*_unmet(native, config), *_input_reasons(inspection, config, fed, reference.name)]
-    wanted = {argument: _wanted(fact, config) for argument, fact in native.facts.items()}
+    wanted = {argument: computed(formula, names) for argument, formula in native.facts.items()}
+    reasons = [*_unmet(native, names), *_input_reasons(inspection, names, fed, reference.name)]
+    reasons += [] if reasons else _unknown(native, wanted, names)
     kin = [entry for entry in reference.backbones if entry.target == native.target]
-    exact = sorted(
-        (entry for entry in kin if not _differences(entry, native, wanted)),
-        key=lambda entry: (len(entry.name), entry.name),
-    )
-    if not exact:
-        reasons.append(_nearest(kin, native, wanted, reference))
+    short = native.target.rpartition(".")[2]
+    if not kin:
+        total = len(reference.backbones)
+        reasons.append(f"none of the {total} entries of the backbone registry builds a {short}")
     if reasons:
         return Coverage(reasons=tuple(reasons))
-    entry = exact[0]
-    arguments, differences, blocked = _adjust(entry, native, config)
-    if blocked:
-        return Coverage(reasons=blocked)
-    return Coverage(
-        match=BackboneMatch(name=entry.name, arguments=arguments, remap=native.remap, differences=differences)
+    adjusted = _adjusted(native, names)
+    size = names.get("image_size")
+    exact = sorted(
+        (entry for entry in kin if not _differences(entry, native, wanted, adjusted, size)),
+        key=lambda entry: (len(entry.name), entry.name),
     )
+    if exact and native.pooling is None:
+        return Coverage(match=_from_entry(exact[0], native, adjusted, names))
+    kind = next((each for each in reference.backbone_classes if each.target == native.target), None)
+    passed = [*wanted, *(argument for argument, item in adjusted.items() if item.needed)]
+    lacking = _lacking(kind, [*passed, *([native.image_argument] if native.image_argument else [])])
+    if lacking:
+        return Coverage(reasons=(f"{lacking}; {_nearest(kin, native, wanted, adjusted, size)}",))
+    nearest = "" if exact else _nearest(kin, native, wanted, adjusted, size)
+    return Coverage(match=_from_class(native, wanted, adjusted, names, nearest))
 
 
-def _config(facts: ModelFacts, inspection: Inspection) -> dict[str, Any]:
-    """Return the config with the defaults of its model type; square pairs become one number."""
-    config = facts.config | {key: value for key, value in inspection.config.items() if value is not None}
-    if inspection.image_size is not None:
-        config["image_size"] = list(inspection.image_size)
-    return {key: _single(value) for key, value in config.items()}
-
-
-def _single(value: Any) -> Any:
-    if isinstance(value, list | tuple) and len(value) == 2 and value[0] == value[1]:
-        return value[0]
-    return value
-
-
-def _unmet(native: Native, config: Mapping[str, Any]) -> list[str]:
+def _unmet(native: Native, names: Mapping[str, Any]) -> list[str]:
     return [
-        f"{condition.field} is {config.get(condition.field)!r}: {condition.reason}"
+        f"{condition.field} is {names.get(condition.field)!r}: {condition.reason}"
         for condition in native.conditions
-        if config.get(condition.field) not in condition.allowed
+        if computed(condition.holds, names) is not True
     ]
 
 
-def _input_reasons(
-    inspection: Inspection, config: Mapping[str, Any], fed: InputFacts, name: str
-) -> list[str]:
+def _unknown(native: Native, wanted: Mapping[str, Any], names: Mapping[str, Any]) -> list[str]:
+    """Return what could not be computed from the config."""
+    found = [
+        f"{argument} ({native.facts[argument]}) cannot be computed from the config"
+        for argument, value in wanted.items()
+        if value is None
+    ]
+    if computed(native.features, names) is None:
+        found.append(f"the width of the head's input ({native.features}) cannot be computed from the config")
+    return found
+
+
+def _input_reasons(inspection: Inspection, names: Mapping[str, Any], fed: InputFacts, name: str) -> list[str]:
     reasons = []
     if inspection.channels != fed.channels:
         reasons.append(
             f"the model takes {inspection.channels} channels, but the data pipeline of {name} "
             f"always gives {fed.channels}"
         )
-    size, patch = config.get("image_size"), config.get("patch_size")
+    size = names.get("image_size")
     if isinstance(size, list) and fed.square:
         high, wide = size
         reasons.append(
             f"the model takes images of {high} x {wide} (height x width), but the data pipeline of {name} "
             "makes squares only"
         )
-    elif isinstance(patch, list):
-        reasons.append(f"the model cuts patches of {patch[0]} x {patch[1]}, but TAO's are square")
-    elif isinstance(size, int) and isinstance(patch, int) and size % patch:
-        reasons.append(
-            f"an image of {size} pixels is no whole number of patches of {patch}: the model drops the "
-            "rest, and TAO's backbone refuses such a size"
-        )
     return reasons
 
 
-def _wanted(fact: Fact, config: Mapping[str, Any]) -> Any:
-    value = config.get(fact.field)
-    if not fact.over:
-        return value
-    divisor = config.get(fact.over)
-    if isinstance(value, int | float) and isinstance(divisor, int | float) and divisor:
-        return value / divisor
-    return None
+def _adjusted(native: Native, names: Mapping[str, Any]) -> dict[str, _Adjusted]:
+    return {
+        item.argument: _Adjusted(
+            value=computed(item.value, names),
+            needed=computed(item.neutral, names) is not True,
+            difference=_said(item.difference, names),
+        )
+        for item in native.adjustments
+    }
+
+
+def _said(sentence: str, names: Mapping[str, Any]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: _shown(names.get(match[1])), sentence)
 
 
 def _equal(left: Any, right: Any) -> bool:
@@ -195,72 +140,157 @@ def _equal(left: Any, right: Any) -> bool:
         return left is right
     if isinstance(left, int | float) and isinstance(right, int | float):
         return math.isclose(left, right, rel_tol=1e-12)
-    return bool(_single(left) == _single(right))
+    return bool(single(left) == single(right))
 
 
-def _differences(entry: BackboneEntry, native: Native, wanted: Mapping[str, Any]) -> list[str]:
+def _differences(
+    entry: BackboneEntry,
+    native: Native,
+    wanted: Mapping[str, Any],
+    adjusted: Mapping[str, _Adjusted],
+    size: Any,
+) -> list[str]:
     """Return in what an entry is not the model's architecture; empty where it is."""
     found = []
+    given = _given(entry, native)
     for argument, value in (native.defaults | dict(wanted)).items():
-        given = entry.arguments.get(argument, native.defaults.get(argument))
-        if argument in entry.expressions:
-            found.append(f"{argument}={entry.expressions[argument]}")
-        elif not _equal(given, value):
-            found.append(f"{argument} {_shown(given)}, the model {_shown(value)}")
-    adjusted = {adjustment.sets for adjustment in native.adjustments}
-    understood = {*native.defaults, *wanted, *native.inert, *adjusted}
+        there = given.get(argument, native.defaults.get(argument))
+        if isinstance(there, Code) and there != value:
+            found.append(f"{argument}={there.text}")
+        elif not isinstance(there, Code) and not _equal(there, value):
+            found.append(f"{argument} {_shown(there)}, the model {_shown(value)}")
+    for argument, item in adjusted.items():
+        if argument in given and given[argument] != item.value and not _equal(given[argument], item.value):
+            found.append(f"{argument}={_shown(given[argument])}, the model {_shown(item.value)}")
+        elif argument not in given and item.needed and not entry.accepts_kwargs:
+            found.append(f"{item.difference}, and it takes no other")
+    image = native.image_argument
+    if image and image in given and not _equal(given[image], size):
+        found.append(f"{image} {_shown(given[image])}, the model {_shown(size)}")
+    elif image and image not in given and not entry.accepts_kwargs and not _equal(size, native.own_size):
+        found.append(f"{image} {native.own_size}, the model {_shown(size)}, and it takes no other")
+    understood = {*native.defaults, *wanted, *native.inert, *adjusted, image}
     found += [
         f"{argument}, which porter has no facts about"
-        for argument in sorted({*entry.arguments, *entry.expressions} - understood)
-        if entry.arguments.get(argument, "") is not None
+        for argument in sorted({*given} - understood)
+        if given[argument] is not None
     ]
     return found
 
 
+def _given(entry: BackboneEntry, native: Native) -> dict[str, Any]:
+    """Return what an entry passes, by the names of the class's arguments."""
+    places = {f"*{place}": argument for place, argument in enumerate(native.positional)}
+    given = {**entry.arguments, **{key: Code(text=text) for key, text in entry.expressions.items()}}
+    return {places.get(argument, argument): value for argument, value in given.items()}
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, Code):
+        return value.text
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _nearest(
-    kin: list[BackboneEntry], native: Native, wanted: Mapping[str, Any], reference: Reference
+    kin: Sequence[BackboneEntry],
+    native: Native,
+    wanted: Mapping[str, Any],
+    adjusted: Mapping[str, _Adjusted],
+    size: Any,
 ) -> str:
-    sizes = ", ".join(f"{argument} {_shown(value)}" for argument, value in wanted.items())
+    def unlike(entry: BackboneEntry) -> list[str]:
+        return _differences(entry, native, wanted, adjusted, size)
+
+    ranked = sorted(kin, key=lambda entry: (len(unlike(entry)), entry.name))
     short = native.target.rpartition(".")[2]
-    total = len(reference.backbones)
-    if not kin:
-        return f"none of the {total} entries of the backbone registry builds a {short}"
-    ranked = sorted(kin, key=lambda entry: (len(_differences(entry, native, wanted)), entry.name))
-    nearest = "; ".join(_differences(ranked[0], native, wanted))
-    names = ", ".join(sorted(entry.name for entry in kin))
     return (
-        f"no entry of the backbone registry ({total} names) is a {short} with {sizes}; "
-        f"it has {names}, and the nearest, {ranked[0].name}, has {nearest}"
+        f"the backbone registry has {len(kin)} entries of {short}, none of them in these sizes; the nearest, "
+        f"{ranked[0].name}, has {'; '.join(unlike(ranked[0]))}"
     )
 
 
-def _adjust(
-    entry: BackboneEntry, native: Native, config: Mapping[str, Any]
-) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
-    """Return the arguments to pass, what they make equal, and what cannot be made equal."""
-    arguments: dict[str, Any] = {}
-    differences: list[str] = []
-    blocked: list[str] = []
-    for item in native.adjustments:
-        value = config.get(item.field)
-        own = entry.arguments.get(item.sets, item.default)
-        fixed = item.sets in entry.arguments or item.sets in entry.expressions
-        if not fixed and _equal(value, item.default):
-            continue
-        if fixed and item.sets in entry.arguments and _equal(value, own):
-            continue
-        difference = item.difference.format(value=value, default=own)
-        if fixed or not entry.accepts_kwargs:
-            blocked.append(f"{difference}, and {entry.name} takes no other")
-        else:
-            arguments[item.argument] = value
-            differences.append(difference)
+def _lacking(kind: BackboneClass | None, arguments: Sequence[str]) -> str:
+    """Return why the clone's class cannot be given *arguments*; empty where it can."""
+    if kind is None:
+        return "the class that the registry's entries build is not in the clone"
+    missing = [] if kind.open else [each for each in arguments if each not in kind.parameters]
+    if missing:
+        return f"{kind.target.rpartition('.')[2]} takes no {' and no '.join(missing)}"
+    return ""
+
+
+def _from_entry(
+    entry: BackboneEntry, native: Native, adjusted: Mapping[str, _Adjusted], names: Mapping[str, Any]
+) -> BackboneMatch:
+    given = _given(entry, native)
+    passed = {name: item for name, item in adjusted.items() if item.needed and name not in given}
+    takes_size = bool(native.image_argument) and native.image_argument not in given and entry.accepts_kwargs
+    differences = []
+    if takes_size and not _equal(names["image_size"], native.own_size):
+        size = names["image_size"]
+        differences.append(
+            f"the position embedding is built for {size} x {size} pixels, the entry's own size is "
+            f"{native.own_size}"
+        )
+    differences += [item.difference for item in passed.values()]
+    return _match(native, names, entry.name, {}, passed, takes_size, differences)
+
+
+def _from_class(
+    native: Native,
+    wanted: Mapping[str, Any],
+    adjusted: Mapping[str, _Adjusted],
+    names: Mapping[str, Any],
+    nearest: str,
+) -> BackboneMatch:
+    passed = {name: item for name, item in adjusted.items() if item.needed}
+    differences = [nearest] if nearest else []
+    if native.pooling is not None:
+        differences.append(_POOLED[native.pooling])
+    differences += [item.difference for item in passed.values()]
+    takes_size = bool(native.image_argument)
+    return _match(native, names, "", wanted, passed, takes_size, differences)
+
+
+def _match(
+    native: Native,
+    names: Mapping[str, Any],
+    name: str,
+    wanted: Mapping[str, Any],
+    passed: Mapping[str, _Adjusted],
+    takes_size: bool,
+    differences: Sequence[str],
+) -> BackboneMatch:
+    values = {**wanted, **{argument: item.value for argument, item in passed.items()}}
+    fixes = [(fix, computed(fix.modules, names)) for fix in native.fixes]
+    notes = [*differences, *(_said(fix.difference, names) for fix, modules in fixes if modules)]
     for setting in native.training_only:
-        value = config.get(setting.field)
+        value = names.get(setting.field)
         if not _equal(value, setting.neutral):
-            differences.append(setting.difference.format(value=value))
-    return arguments, tuple(differences), tuple(blocked)
+            notes.append(setting.difference.format(value=value))
+    owner, _, kind = native.target.rpartition(".")
+    return BackboneMatch(
+        name=name,
+        target=f"{owner}:{kind}",
+        arguments={key: value for key, value in values.items() if not isinstance(value, Code)},
+        code={key: value.text for key, value in values.items() if isinstance(value, Code)},
+        image_argument=native.image_argument if takes_size else "",
+        position_embedding=native.position_embedding,
+        fixes=tuple(_fix(fix, modules, names) for fix, modules in fixes if modules),
+        head=native.head,
+        embed_dim=int(computed(native.features, names)),
+        pooling=native.pooling,
+        registers=int(wanted.get("reg_tokens") or 0) if native.pooling else 0,
+        batch_norms=native.batch_norms,
+        remap=native.remap,
+        differences=tuple(notes),
+    )
+
+
+def _fix(fix: Fix, modules: Sequence[str], names: Mapping[str, Any]) -> ModuleFix:
+    return ModuleFix(
+        modules=tuple(modules),
+        attribute=fix.attribute,
+        value=computed(fix.value, names),
+        comment=_said(fix.comment, names),
+    )

@@ -32,7 +32,7 @@ from porter.reference.literals import literal_or_none
 from porter.reference.modules import Module, Sources, keywords
 from porter.reference.names import console_scripts, network_folders
 from porter.reference.network import Network, config_root, load_network
-from porter.reference.registry import read_registry
+from porter.reference.registry import read_classes, read_registry
 from porter.reference.source import Snapshot
 
 _YEAR = re.compile(r"(?<=\(c\) )(?:\d{4}-)?\d{4}")
@@ -83,6 +83,7 @@ class _Reader:
         setup = self.home.text(_SETUP)
         scripts = console_scripts(setup)
         package, _, _ = network.package.partition(".")
+        backbones = read_registry(sources, network.backbones.package, network.backbones.registry)
         return Reference(
             name=network.name,
             task=network.task,
@@ -105,7 +106,8 @@ class _Reader:
             image_suffixes=self._suffixes(),
             console_scripts=scripts,
             networks=self._networks(package, scripts),
-            backbones=read_registry(sources, network.backbones.package, network.backbones.registry),
+            backbones=backbones,
+            backbone_classes=read_classes(sources, backbones),
             header=header_of(module),
             schema_header=self._schema_header(module),
         )

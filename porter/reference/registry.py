@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from porter.records.reference import BackboneEntry
+from porter.records.reference import BackboneClass, BackboneEntry
+from porter.reference.facts import method_facts, methods
 from porter.reference.literals import NotLiteralError, evaluate, literal_or_none
 from porter.reference.modules import Module, Sources
 
@@ -32,6 +34,26 @@ def read_registry(sources: Sources, package: str, registry: str) -> tuple[Backbo
             for entry in _entries(sources, module, home):
                 entries.setdefault(entry.name, entry)
     return tuple(entries[name] for name in sorted(entries))
+
+
+def read_classes(sources: Sources, entries: Sequence[BackboneEntry]) -> tuple[BackboneClass, ...]:
+    """Return the classes that *entries* build and that the clones define, sorted by name."""
+    found = []
+    for target in sorted({entry.target for entry in entries if entry.target}):
+        owner, _, name = target.rpartition(".")
+        symbol = sources.find(f"{owner}:{name}")
+        node = None if symbol is None else symbol.module.definitions.get(symbol.name)
+        if isinstance(node, ast.ClassDef):
+            init = methods(node).get("__init__")
+            found.append(
+                BackboneClass(
+                    target=target,
+                    parameters=() if init is None else method_facts(init).parameters,
+                    # One that only takes **kwargs beside names of its own forgets what it does not name.
+                    open=init is None or (init.args.vararg is not None and init.args.kwarg is not None),
+                )
+            )
+    return tuple(found)
 
 
 def _imported(sources: Sources, package: str) -> Iterator[Module]:
@@ -174,7 +196,8 @@ class _Factory:
                 inner = self._read(ast.Call(func=value.func, args=[], keywords=value.keywords))
                 self._merge(built, inner)
             case _:
-                built.expressions[f"**{ast.unparse(value)}"] = ast.unparse(value)
+                text = self._spelled(value)
+                built.expressions[f"**{text}"] = text
 
     def _merge(self, built: _Built, other: _Built) -> None:
         built.arguments |= other.arguments
@@ -185,4 +208,17 @@ class _Factory:
         try:
             built.arguments[name] = evaluate(value, self.names)
         except NotLiteralError:
-            built.expressions[name] = ast.unparse(value)
+            built.expressions[name] = self._spelled(value)
+
+    def _spelled(self, value: ast.expr) -> str:
+        """Return an expression with every name that the module imports written as its import path."""
+        return ast.unparse(_ImportPaths(self.module.imports).visit(copy.deepcopy(value)))
+
+
+class _ImportPaths(ast.NodeTransformer):
+    def __init__(self, imports: Mapping[str, str]) -> None:
+        self.imports = imports
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        path = self.imports.get(node.id)
+        return node if path is None else ast.parse(path, mode="eval").body

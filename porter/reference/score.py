@@ -29,7 +29,7 @@ def score(inspection: Inspection, reference: Reference, coverage: Coverage) -> C
     if coverage.match is not None:
         total += _BACKBONE
         reasons.append(
-            f"its backbone registry ({names} names) has the model's architecture: {coverage.match.name}"
+            f"its backbone registry ({names} names) has the model's architecture: {coverage.match.label}"
         )
     else:
         reasons.append(f"its backbone registry ({names} names) does not have the model's architecture")

@@ -5,8 +5,13 @@ MODULES = (
     "nvidia_tao_pytorch.core.mlops",
     "nvidia_tao_pytorch.core.quantization",
     "nvidia_tao_pytorch.core.quantization.utils",
+    "nvidia_tao_pytorch.cv.backbone_v2.convnext_v2",
+    "nvidia_tao_pytorch.cv.backbone_v2.dino_v2",
+    "nvidia_tao_pytorch.cv.backbone_v2.hiera",
+    "nvidia_tao_pytorch.cv.backbone_v2.resnet",
+    "nvidia_tao_pytorch.cv.backbone_v2.swin",
 )
-"""Exponential moving average, experiment trackers, quantization."""
+"""Exponential moving average, experiment trackers, quantization, and backbones that are no plain ViT."""
 
 SYMBOLS = (
     # Masked autoencoders, and the features of a ViT that classification does not take.

@@ -21,7 +21,6 @@ from porter.records.base import Record
 from porter.records.inspection import ProcessorFacts
 from porter.records.plan import PlannedFile
 from porter.records.reference import (
-    BackboneMatch,
     Candidate,
     Reference,
     ReferenceChoice,
@@ -30,6 +29,7 @@ from porter.records.reference import (
 )
 from porter.records.sandbox import Environment
 from porter.records.validate import UnitTests
+from tests.backbones import vit_match
 from tests.e2e.clones import CONFIG, add_mini_backbone, kit_clone
 from tests.e2e.conftest import deploy_clone
 from tests.generate.test_render import BICUBIC, CROP, SQUARE, inspection
@@ -150,7 +150,7 @@ def mini_context(reference: Reference, processor: ProcessorFacts) -> Classificat
     facts = msgspec.structs.replace(
         inspection(processor, labels=LABELS), config=CONFIG, image_size=(SIDE, SIDE)
     )
-    match = BackboneMatch(name="vit_mini_patch16", arguments={"norm_eps": 1e-12}, remap="vit")
+    match = vit_match("vit_mini_patch16", epsilon=1e-12)
     choice = ReferenceChoice(
         reference=reference,
         candidates=(Candidate(name=reference.name, score=100, reasons=("only one",)),),

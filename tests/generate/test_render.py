@@ -17,7 +17,8 @@ from porter.generate.fileplan import build_file_plan
 from porter.generate.render import render
 from porter.records.inspection import Inspection, Licence, ProcessorFacts, Source, TaskChoice
 from porter.records.plan import PlannedFile
-from porter.records.reference import BackboneMatch, Candidate, Reference, ReferenceChoice, StrategyChoice
+from porter.records.reference import Candidate, Reference, ReferenceChoice, StrategyChoice
+from tests.backbones import vit_match
 
 HALF = (0.5, 0.5, 0.5)
 SQUARE = ProcessorFacts(kind="ViTImageProcessor", size=(224, 224), mean=HALF, std=HALF)
@@ -46,7 +47,7 @@ def context(reference: Reference, facts: Inspection, name: str = "vit_demo") -> 
 
 
 def choice(reference: Reference) -> ReferenceChoice:
-    match = BackboneMatch(name="vit_base_patch16", arguments={"norm_eps": 1e-12}, remap="vit")
+    match = vit_match(epsilon=1e-12)
     return ReferenceChoice(
         reference=reference,
         candidates=(Candidate(name=reference.name, score=100, reasons=("only one",)),),

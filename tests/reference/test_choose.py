@@ -9,7 +9,7 @@ import pytest
 
 from porter.errors import ModelRejectedError
 from porter.records.inspection import ExportAttempt, HeadFacts, Inspection, ModelProbe, TensorInfo
-from porter.records.reference import Reference, Release
+from porter.records.reference import BackboneMatch, Reference, Release
 from porter.reference.choose import choose, read_candidates
 from porter.reference.coverage import native_coverage
 from porter.reference.release import read_release
@@ -76,14 +76,23 @@ def rejected(inspected: Inspection, references: tuple[Reference, ...]) -> str:
     return strategy.rejected["native"]
 
 
+def registered(inspected: Inspection, references: tuple[Reference, ...]) -> BackboneMatch:
+    """Return the class that the port registers itself."""
+    match = choose(probed(inspected), references, references[0].release).strategy.backbone
+    assert match is not None
+    assert match.name == ""
+    return match
+
+
 def test_base_as_transformers_saves_it(references: tuple[Reference, ...]) -> None:
     choice = choose(inspection(BASE | {"layer_norm_eps": 1e-12}), references, references[0].release)
 
     match = choice.strategy.backbone
     assert choice.strategy.strategy == "native"
     assert match is not None
-    assert (match.name, match.remap, match.arguments) == ("vit_base_patch16", "vit", {"norm_eps": 1e-12})
-    assert match.differences == ("every layer norm has epsilon 1e-12, the entry's own is 1e-06",)
+    assert (match.name, match.remap, match.arguments) == ("vit_base_patch16", "vit", {})
+    assert match.code == {"norm_layer": "functools.partial(torch.nn.LayerNorm, eps=1e-12)"}
+    assert match.differences == ("every layer norm has epsilon 1e-12, the class's own is 1e-06",)
     assert choice.reference.name == "classification_pyt"
     assert choice.candidates[0].reasons[:2] == (
         "it does image-classification",
@@ -95,7 +104,7 @@ def test_what_the_config_leaves_out_is_what_transformers_takes(references: tuple
     match = choose(inspection({}), references, references[0].release).strategy.backbone
 
     assert match is not None
-    assert (match.name, match.arguments) == ("vit_base_patch16", {"norm_eps": 1e-12})
+    assert (match.name, list(match.code)) == ("vit_base_patch16", ["norm_layer"])
 
 
 def test_size_epsilon_and_dropout(references: tuple[Reference, ...]) -> None:
@@ -103,7 +112,8 @@ def test_size_epsilon_and_dropout(references: tuple[Reference, ...]) -> None:
     match = choose(inspection(config, size=(336, 336)), references, references[0].release).strategy.backbone
 
     assert match is not None
-    assert (match.name, match.arguments) == ("vit_huge_patch14", {"img_size": 336})
+    assert (match.name, match.arguments, match.code) == ("vit_huge_patch14", {}, {})
+    assert match.image_argument == "img_size"
     assert "336 x 336 pixels, the entry's own size is 224" in match.differences[0]
     assert "dropout of 0.1 after the projections is not carried over" in match.differences[1]
 
@@ -153,14 +163,17 @@ def test_an_entry_that_is_no_plain_vit_is_not_taken(tmp_path: Path, passed: str,
     source = VIT.replace("final_norm=True", passed)
     references, _ = candidates(tao_tree(tmp_path / "clone", {f"{CV}/backbone_v2/vit.py": source}))
 
-    assert shown in rejected(inspection(BASE), references)
+    assert shown in registered(inspection(BASE), references).differences[0]
 
 
 def test_an_entry_that_fixes_its_norm_layer_cannot_take_the_epsilon(tmp_path: Path) -> None:
     source = VIT.replace("final_norm=True", "norm_layer=partial(nn.LayerNorm, eps=1e-5)")
     references, _ = candidates(tao_tree(tmp_path / "clone", {f"{CV}/backbone_v2/vit.py": source}))
 
-    assert "vit_base_patch16 takes no other" in rejected(inspection(BASE), references)
+    same = choose(inspection(BASE | {"layer_norm_eps": 1e-5}), references, references[0].release)
+    assert same.strategy.backbone is not None
+    assert (same.strategy.backbone.name, same.strategy.backbone.code) == ("vit_base_patch16", {})
+    assert "eps=1e-05), the model " in registered(inspection(BASE), references).differences[0]
 
 
 def test_an_entry_without_kwargs_cannot_take_an_image_size(tmp_path: Path) -> None:
@@ -168,22 +181,53 @@ def test_an_entry_without_kwargs_cannot_take_an_image_size(tmp_path: Path) -> No
     references, _ = candidates(tao_tree(tmp_path / "clone", {f"{CV}/backbone_v2/vit.py": source}))
 
     config = BASE | {"layer_norm_eps": 1e-6}
-    assert "takes no other" in rejected(inspection(config, size=(384, 384)), references)
+    assert "takes no other" in registered(inspection(config, size=(384, 384)), references).differences[0]
+
+
+def test_a_class_that_takes_no_such_argument_is_not_registered_again(tmp_path: Path) -> None:
+    source = VIT.replace("(self, *args, **kwargs)", "(self, patch_size, embed_dim, depth, **kwargs)")
+    references, _ = candidates(tao_tree(tmp_path / "clone", {f"{CV}/backbone_v2/vit.py": source}))
+
+    said = rejected(inspection(SMALL), references)
+    assert said.startswith("VisionTransformer takes no num_heads and no mlp_ratio and no qkv_bias")
+    assert "the nearest, vit_base_patch16, has embed_dim 768, the model 384" in said
 
 
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        (SMALL, "with embed_dim 384, depth 12, num_heads 6, patch_size 16, mlp_ratio 4, qkv_bias True"),
+        (SMALL, "the nearest, vit_base_patch16, has embed_dim 768, the model 384; num_heads 12, the model 6"),
         (BASE | {"patch_size": 32}, "the nearest, vit_base_patch16, has patch_size 16, the model 32"),
         (BASE | {"intermediate_size": 3000}, "mlp_ratio 4, the model 3.90625"),
         (BASE | {"qkv_bias": False}, "qkv_bias True, the model False"),
+    ],
+)
+def test_sizes_that_no_entry_has_are_registered_by_the_port(
+    references: tuple[Reference, ...], config: dict[str, object], reason: str
+) -> None:
+    match = registered(inspection(config), references)
+    assert match.differences[0].startswith("the backbone registry has 2 entries of VisionTransformer, none")
+    assert reason in match.differences[0]
+    assert match.label == "VisionTransformer"
+    assert match.arguments == {
+        "patch_size": config.get("patch_size", 16),
+        "embed_dim": config["hidden_size"],
+        "depth": 12,
+        "num_heads": config["num_attention_heads"],
+        "mlp_ratio": config["intermediate_size"] / config["hidden_size"],  # type: ignore[operator]
+        "qkv_bias": config.get("qkv_bias", True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
         (
             BASE | {"hidden_act": "gelu_new"},
             "hidden_act is 'gelu_new': the backbone's blocks apply the exact",
         ),
         (BASE | {"pruned_heads": {"0": [1]}}, "pruned_heads is {'0': [1]}"),
-        (BASE | {"patch_size": [16, 8]}, "the model cuts patches of 16 x 8, but TAO's are square"),
+        (BASE | {"patch_size": [16, 8]}, "patch_size is [16, 8]: TAO's patches are square"),
     ],
 )
 def test_models_that_no_entry_computes(
@@ -197,7 +241,7 @@ def test_inputs_that_the_reference_cannot_feed(references: tuple[Reference, ...]
     uneven = rejected(inspection(BASE, size=(230, 230)), references)
 
     assert "images of 224 x 448 (height x width)" in wide
-    assert "an image of 230 pixels is no whole number of patches of 16" in uneven
+    assert "image_size is 230: that is no whole number of patches" in uneven
 
 
 def test_no_strategy_feeds_another_number_of_channels(references: tuple[Reference, ...]) -> None:
@@ -209,6 +253,12 @@ def test_no_strategy_feeds_another_number_of_channels(references: tuple[Referenc
     assert "compose: " in refused.value.why
 
 
+def test_a_class_that_the_clone_lacks(references: tuple[Reference, ...]) -> None:
+    swin = msgspec.structs.replace(inspection(), model_type="swin", architecture="SwinForImageClassification")
+    said = rejected(swin, references)
+    assert said == "none of the 3 entries of the backbone registry builds a SwinTransformer"
+
+
 def test_a_model_type_without_facts_is_held(references: tuple[Reference, ...]) -> None:
     config = {
         "depths": [2, 2],
@@ -218,20 +268,20 @@ def test_a_model_type_without_facts_is_held(references: tuple[Reference, ...]) -
         "return_dict": False,
         "odd": None,
     }
-    swin = msgspec.structs.replace(
-        inspection(), model_type="swin", architecture="SwinForImageClassification", config=config
+    beit = msgspec.structs.replace(
+        inspection(), model_type="beit", architecture="BeitForImageClassification", config=config
     )
-    strategy = choose(probed(swin), references, references[0].release).strategy
+    strategy = choose(probed(beit), references, references[0].release).strategy
 
     assert list(strategy.rejected) == ["native", "timm", "transplant"]
-    assert "no facts yet on how a swin model" in strategy.rejected["native"]
-    assert native_coverage(swin, references[0]).match is None
+    assert "no facts yet on how a beit model" in strategy.rejected["native"]
+    assert native_coverage(beit, references[0]).match is None
     held = strategy.held
     assert held is not None
     assert held.config == {
-        "architectures": ["SwinForImageClassification"],
+        "architectures": ["BeitForImageClassification"],
         "depths": [2, 2],
-        "model_type": "swin",
+        "model_type": "beit",
     }
     assert (held.attention, held.heads, held.embed_dim, held.head_bias) == (
         "eager",
@@ -268,7 +318,8 @@ def test_compose_needs_a_linear_head_a_body_and_an_export(
 
 
 def test_a_config_that_python_cannot_spell_is_not_held(references: tuple[Reference, ...]) -> None:
-    odd = msgspec.structs.replace(inspection(SMALL), config={"eps": float("inf"), **SMALL})
+    config = {"eps": float("inf"), **SMALL, "hidden_act": "relu"}
+    odd = msgspec.structs.replace(inspection(SMALL), config=config)
 
     with pytest.raises(ModelRejectedError) as refused:
         choose(probed(odd), references, references[0].release)
@@ -299,16 +350,11 @@ def test_the_same_facts_give_the_same_choice(references: tuple[Reference, ...]) 
 @pytest.mark.real_tao
 @pytest.mark.parametrize(
     ("config", "name"),
-    [(BASE, "vit_base_patch16"), (LARGE, "vit_large_patch16"), (HUGE, "vit_huge_patch14"), (SMALL, None)],
+    [(BASE, "vit_base_patch16"), (LARGE, "vit_large_patch16"), (HUGE, "vit_huge_patch14"), (SMALL, "")],
 )
-def test_the_real_registry(config: dict[str, object], name: str | None) -> None:
+def test_the_real_registry(config: dict[str, object], name: str) -> None:
     references, release = candidates(real_clone("tao-pytorch"))
 
-    if name is None:
-        assert "it has vit_base_patch16, vit_huge_patch14, vit_large_patch16" in rejected(
-            inspection(config), references
-        )
-        return
     match = choose(inspection(config), references, release).strategy.backbone
     assert match is not None
     assert match.name == name

@@ -50,7 +50,9 @@ def test_what_a_factory_passes(tmp_path: Path) -> None:
         "final_norm": True,
     }
     assert base.accepts_kwargs
-    assert entries["vit_base_patch16_mae"].expressions == {"norm_layer": "partial(nn.LayerNorm, eps=1e-06)"}
+    assert entries["vit_base_patch16_mae"].expressions == {
+        "norm_layer": "functools.partial(torch.nn.LayerNorm, eps=1e-06)"
+    }
     assert entries["vit_huge_patch14"].arguments["depth"] == 32
     assert entries["vit_huge_patch14"].accepts_kwargs
 

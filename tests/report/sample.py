@@ -31,7 +31,6 @@ from porter.records.inspection import (
 from porter.records.options import PortOptions
 from porter.records.plan import FilePlan, PlannedFile
 from porter.records.reference import (
-    BackboneMatch,
     Candidate,
     ClassFacts,
     Reference,
@@ -49,6 +48,7 @@ from porter.ui import Ui
 from porter.weights.plan import plan_weights
 from porter.weights.remap import load_rules
 from porter.workspace import Workspace
+from tests.backbones import vit_match
 from tests.repositories import repository
 from tests.weights.tables import source_table, target_table
 
@@ -241,9 +241,7 @@ class Sample:
                 strategy="timm",
                 reason="timm has the architecture",
                 rejected={"native": f"no backbone of the clone has it: {said}"},
-                backbone=BackboneMatch(
-                    name="vit_tiny", arguments={"norm_eps": 1e-12}, remap="vit", differences=(said,)
-                ),
+                backbone=msgspec.structs.replace(vit_match("vit_tiny", epsilon=1e-12), differences=(said,)),
             ),
         )
 

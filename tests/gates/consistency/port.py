@@ -17,7 +17,6 @@ from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts, TensorInfo
 from porter.records.options import PortOptions
 from porter.records.reference import (
-    BackboneMatch,
     Candidate,
     Reference,
     ReferenceChoice,
@@ -30,6 +29,7 @@ from porter.reference.release import read_release
 from porter.session import PortSession
 from porter.ui import Ui
 from porter.workspace import Workspace
+from tests.backbones import vit_match
 from tests.generate.test_render import context, inspection
 from tests.repositories import git, write
 
@@ -143,7 +143,7 @@ class Port:
             strategy=StrategyChoice(
                 strategy="native",
                 reason="it is there",
-                backbone=BackboneMatch(name="vit_base_patch16", arguments={}, remap="vit"),
+                backbone=vit_match(),
             ),
         )
         dataset = DatasetFacts(root="/data", classes=DATASET, splits=(), against_labels="different")

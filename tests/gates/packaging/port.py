@@ -16,7 +16,6 @@ from porter.phases.implement import context_of
 from porter.records.options import PortOptions
 from porter.records.plan import FilePlan
 from porter.records.reference import (
-    BackboneMatch,
     Candidate,
     Reference,
     ReferenceChoice,
@@ -28,6 +27,7 @@ from porter.reference.release import read_release
 from porter.session import PortSession
 from porter.ui import Ui
 from porter.workspace import Workspace
+from tests.backbones import vit_match
 from tests.e2e.clones import private_clone
 from tests.generate.test_render import CROP, inspection
 
@@ -114,7 +114,7 @@ class Packaged:
             strategy=StrategyChoice(
                 strategy="native",
                 reason="it is there",
-                backbone=BackboneMatch(name="vit_base_patch16", arguments={}, remap="vit"),
+                backbone=vit_match(),
             ),
         )
         journal.enter(1)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from porter import __version__
+from porter.cli_help import MATRIX
 from porter.cli_options import PORT, Given, with_options
 
 app = typer.Typer(
@@ -133,6 +134,18 @@ def fetch(given: Given) -> None:
     from porter import commands
 
     commands.fetch(given)
+
+
+@app.command(help=MATRIX)
+@with_options(
+    *("list", "book", "only", "last", "tao_pytorch", "tao_deploy", "tao_core", "embedded", "base", "engine"),
+    *("jobs", "again", "json"),
+)
+def matrix(given: Given) -> None:
+    """Port a list of models, each by itself, and write what became of them as one table."""
+    from porter import commands
+
+    commands.matrix(given)
 
 
 @app.command()

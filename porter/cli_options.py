@@ -114,12 +114,34 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "json": _option(bool, False, "--json", text="Print one JSON document."),
     "check": _option(bool, False, "--check", text="Fail when anything is unproven, and name it."),
+    "list": (
+        Annotated[Path | None, typer.Argument(help="TOML file with the rows. [porter's own]")],
+        None,
+    ),
+    "book": _option(
+        str, "porter-matrix", "--workspace", text="Folder of the matrix. [./porter-matrix]", metavar="DIR"
+    ),
+    "only": _option(
+        list[str] | None,
+        None,
+        "--only",
+        text="Run this row alone, or those that fit a pattern: 'timm-*'. [all]",
+        metavar="NAME",
+    ),
+    "jobs": _option(
+        int,
+        0,
+        "--jobs",
+        text="Rows side by side, at most. [as many as processors, within memory]",
+        metavar="N",
+    ),
+    "again": _option(bool, False, "--again", text="Run rows again that are done and unchanged."),
     "output": _option(
         str, "", "--output", text="Where the page goes. [WORKSPACE/results/review.html]", metavar="FILE"
     ),
 }
 
-_OTHERS = {"folder", "gate", "check", "output", "into"}
+_OTHERS = {"folder", "gate", "check", "output", "into", "list", "book", "only", "jobs", "again"}
 
 PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name not in _OTHERS)
 

@@ -14,7 +14,14 @@ from porter import cache
 from porter.atomic import write_atomic
 from porter.cli_options import Given
 from porter.engine import Event
-from porter.errors import IncompleteError, PorterError, SettingError, UsageError, WorkspaceError
+from porter.errors import (
+    GateFailedError,
+    IncompleteError,
+    PorterError,
+    SettingError,
+    UsageError,
+    WorkspaceError,
+)
 from porter.records.base import Task, digest
 from porter.records.journal import PhaseRecord
 from porter.records.options import PortOptions
@@ -184,6 +191,25 @@ def fetch(given: Given) -> None:
     terminal.show_bundle(made, folder, as_json=given.json)
 
 
+def matrix(given: Given) -> None:
+    """Run the rows of a list and write the matrix; fail when one did not end as the list expects."""
+    from porter.matrix.command import run
+    from porter.report import terminal
+
+    options = _settled(given)
+    ui = Ui(quiet=given.json)
+    made, folder = run(given, options, ui)
+    if given.json:
+        terminal.emit(made)
+    missed = [row.name for row in made.rows if not row.as_expected]
+    if missed:
+        raise GateFailedError(
+            f"{len(missed)} of {len(made.rows)} rows did not end as the list expects: {', '.join(missed)}.",
+            why=f"the reasons are in {folder / 'matrix.md'}",
+            next_step="porter review ROWS/NAME/port shows one port; the same command tries these rows again",
+        )
+
+
 def doctor(given: Given) -> None:
     """Show the machine's checks; fail when one failed."""
     from porter import doctor as checks
@@ -309,6 +335,17 @@ def _walk(
 
 
 def _options(given: Given) -> PortOptions:
+    if not given.source and not given.bundle:
+        raise UsageError("No model was given.", next_step="give a hub id, a hub URL or a model folder")
+    options = _settled(given)
+    if not given.bundle:
+        return options
+    from porter.fetching import with_bundle
+
+    return with_bundle(options, Path(given.bundle).expanduser().absolute())
+
+
+def _settled(given: Given) -> PortOptions:
     clones = {
         repo: str(Path(path).expanduser().absolute())
         for repo, path in (
@@ -321,10 +358,8 @@ def _options(given: Given) -> PortOptions:
     }
     if given.embedded and clones:
         raise UsageError("--embedded and clones exclude each other.", next_step="leave out one of them")
-    if not given.source and not given.bundle:
-        raise UsageError("No model was given.", next_step="give a hub id, a hub URL or a model folder")
     local = Path(given.source).expanduser()
-    options = PortOptions(
+    return PortOptions(
         source=str(local.resolve()) if given.source and local.is_dir() else given.source,
         name=given.name,
         task=_task(given.task),
@@ -339,11 +374,6 @@ def _options(given: Given) -> PortOptions:
         engine=engine_choice(given.engine),
         images=_images(given),
     )
-    if not given.bundle:
-        return options
-    from porter.fetching import with_bundle
-
-    return with_bundle(options, Path(given.bundle).expanduser().absolute())
 
 
 def _images(given: Given) -> dict[str, str]:

@@ -240,6 +240,7 @@ def parser_gate(session: PortSession) -> GateResult:
         "inputs": answer.inputs,
         "outputs": answer.outputs,
         "engine_bytes": answer.engine_bytes,
+        "seconds": answer.seconds,
         "messages": list(answer.messages),
     }
     if answer.refusals:

@@ -65,6 +65,9 @@ class MakeModel(Record, frozen=True, kw_only=True):
         labels: label by index.
         shard_bytes: largest size of one weights file; 0 for a single file.
         dtype: torch dtype of the saved weights.
+        calibrate: (channels, height, width) of images that the statistics of batch norms are fitted to; None
+            leaves them random.
+        as_timm: whether ``config.json`` is written as a hub repository of timm has it.
     """
 
     folder: str
@@ -75,13 +78,40 @@ class MakeModel(Record, frozen=True, kw_only=True):
     seed: int = 0
     shard_bytes: int = 0
     dtype: str = "float32"
+    calibrate: tuple[int, int, int] | None = None
+    as_timm: bool = False
 
 
 class MadeModel(Record, frozen=True, kw_only=True):
-    """Answer of ``probes/make_demo_model.py``: files written, and the number of weights."""
+    """Answer of ``probes/make_demo_model.py``: files written, and the number of weights.
+
+    Attributes:
+        spread: how far the outputs of different images are apart, relative to their size; None where no
+            image was shown. Near zero, the output depends on nothing but the last biases.
+    """
 
     files: tuple[str, ...]
     parameters: int
+    spread: float | None = None
+
+
+class MakeModels(Record, frozen=True, kw_only=True):
+    """Request of ``probes/make_models.py``: models that are made in one process."""
+
+    models: tuple[MakeModel, ...]
+
+
+class ModelOrProblem(Record, frozen=True, kw_only=True):
+    """A model that was made, or why it could not be."""
+
+    made: MadeModel | None = None
+    problem: str = ""
+
+
+class MadeModels(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/make_models.py``, in the order of the request."""
+
+    models: tuple[ModelOrProblem, ...]
 
 
 class CheckDataset(Record, frozen=True, kw_only=True):

@@ -38,6 +38,11 @@ SECTIONS: tuple[tuple[str, str], ...] = (
 )
 
 
+SIGNS = {str(state): mark for state, mark in MARKS.items()}
+SIGNS |= {"not run": "\N{EN DASH}", "changed": "\N{NOT EQUAL TO}"}
+"""The sign of a state, beside its word."""
+
+
 @dataclass(frozen=True)
 class DiffLine:
     """A line of a diff: ``add``, ``del``, ``hunk``, ``note`` or ``same``; the first character is in it."""
@@ -54,19 +59,19 @@ class Picture:
     uri: str
 
 
-def render(review: Review) -> bytes:
-    """Return the page of a review, UTF-8."""
+def environment(*folders: Path) -> Any:
+    """Return what renders the templates of the review's page, and those in *folders*."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+    made = Environment(
+        loader=FileSystemLoader([*folders, _FOLDER]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         anchor=anchor,
         breakable=_breakable,
         number=_number,
@@ -75,24 +80,37 @@ def render(review: Review) -> bytes:
         shown=shown,
         beside_plots=_beside_plots,
     )
-    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
-    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
+    return made
+
+
+def part(name: str) -> str:
+    """Return the review's own style sheet (``page.css``) or script (``page.js``)."""
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def render(review: Review) -> bytes:
+    """Return the page of a review, UTF-8."""
+    style, script = part("page.css"), part("page.js")
     axis = axis_of(review.hops)
-    page = environment.get_template("page.html.jinja").render(
-        review=review,
-        sections=SECTIONS,
-        marks={**MARKS, "not run": "\N{EN DASH}", "changed": "\N{NOT EQUAL TO}"},
-        bars=_bars(review.counts),
-        strategies=get_args(Strategy),
-        diff_lines=diff_lines,
-        axis=axis,
-        plots=[plot_of(hop, axis) for hop in review.hops],
-        images=_images(review),
-        worst=WORST,
-        style=_verbatim(style),
-        script=_verbatim(script),
-        style_digest=_digest(style),
-        script_digest=_digest(script),
+    page: str = (
+        environment()
+        .get_template("page.html.jinja")
+        .render(
+            review=review,
+            sections=SECTIONS,
+            marks=SIGNS,
+            bars=bars(review.counts),
+            strategies=get_args(Strategy),
+            diff_lines=diff_lines,
+            axis=axis,
+            plots=[plot_of(hop, axis) for hop in review.hops],
+            images=_images(review),
+            worst=WORST,
+            style=verbatim(style),
+            script=verbatim(script),
+            style_digest=content_digest(style),
+            script_digest=content_digest(script),
+        )
     )
     return page.encode("utf-8")
 
@@ -136,16 +154,16 @@ def _data_uri(folder: Path, name: str) -> str:
     return f"data:image/png;base64,{base64.b64encode(data).decode()}" if data.startswith(_PNG) else ""
 
 
-def _bars(counts: Mapping[str, int]) -> list[tuple[str, int, float, float]]:
-    """Return (state, count, start, width) of the bar of all gates, in percent."""
+def bars(counts: Mapping[str, int]) -> list[tuple[str, int, float, float]]:
+    """Return (state, count, start, width) of a bar of all, in percent; states without any are left out."""
     total = sum(counts.values()) or 1
-    bars, start = [], 0.0
+    found, start = [], 0.0
     for state, count in counts.items():
         width = 100 * count / total
         if count:
-            bars.append((state, count, round(start, 3), round(width, 3)))
+            found.append((state, count, round(start, 3), round(width, 3)))
         start += width
-    return bars
+    return found
 
 
 def _breakable(text: str) -> Any:
@@ -178,11 +196,13 @@ def _beside_plots(evidence: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in evidence.items() if key not in plotted}
 
 
-def _verbatim(text: str) -> Any:
+def verbatim(text: str) -> Any:
+    """Return a text of porter's own that the page takes as it is."""
     from markupsafe import Markup
 
     return Markup(text)  # noqa: S704 - porter's own file
 
 
-def _digest(text: str) -> str:
+def content_digest(text: str) -> str:
+    """Return what a content security policy knows a style sheet or script by."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

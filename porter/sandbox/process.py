@@ -84,6 +84,21 @@ def tree_memory(root: int) -> int:
     return sum(_memory(pid) for pid in _tree(root))
 
 
+def private_memory(root: int) -> int:
+    """Return the memory in bytes of a process and all its descendants, without pages of files.
+
+    Cheap enough to be asked for often; the kernel can take pages of files back, and processes share them.
+    """
+    return sum(_fields(pid, "status", ("RssAnon:", "RssShmem:")) or 0 for pid in _tree(root))
+
+
+def end_tree(root: int) -> None:
+    """Kill a process that was not waited for yet, and all its descendants."""
+    for pid in _tree(root):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _resident(pid: int) -> int:
     """Return the resident memory of a process in bytes, shared pages in full; 0 where it is gone."""
     try:
@@ -107,9 +122,7 @@ def _group(argv: Sequence[str], variables: Mapping[str, str], cwd: str) -> Itera
         yield process
     finally:
         # Not reaped yet, so that neither number can belong to somebody else by now.
-        for pid in _tree(process.pid):
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        end_tree(process.pid)
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -292,14 +305,21 @@ def _tree(root: int) -> list[int]:
 
 def _memory(pid: int) -> int:
     for file, names in (("smaps_rollup", ("Pss:",)), ("status", ("RssAnon:", "RssShmem:"))):
-        try:
-            fields = {
-                words[0]: int(words[1])
-                for line in Path(f"/proc/{pid}/{file}").read_text(errors="replace").splitlines()
-                if len(words := line.split()) > 1 and words[0] in names
-            }
-        except OSError:
-            continue
-        if fields:
-            return 1024 * sum(fields.values())
+        found = _fields(pid, file, names)
+        if found is not None:
+            return found
     return 0
+
+
+def _fields(pid: int, file: str, names: tuple[str, ...]) -> int | None:
+    """Return the sum in bytes of fields of a process; None where it is gone or has none of them."""
+    try:
+        text = Path(f"/proc/{pid}/{file}").read_text(errors="replace")
+    except OSError:
+        return None
+    fields = {
+        words[0]: int(words[1])
+        for line in text.splitlines()
+        if len(words := line.split()) > 1 and words[0] in names
+    }
+    return 1024 * sum(fields.values()) if fields else None

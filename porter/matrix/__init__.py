@@ -1,0 +1,1 @@
+"""`porter matrix`: a list of models, each ported by itself, and the table of what became of them."""

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from porter.records.base import Record
-from porter.reference.coverage import Condition
+from porter.reference.model_facts import Condition
 from porter.resources import tree
 
 _MODEL_TYPE = re.compile(r"[a-z0-9][a-z0-9_-]*")

@@ -14,7 +14,7 @@ from porter.weights.kernel.compare import WORST, Difference
 from porter.weights.kernel.files import ModelFolder
 from porter.weights.kernel.flow import Use, renew
 from porter.weights.kernel.forms import role_of
-from porter.weights.kernel.operations import Anonymous, execute_all, seed_of, source_parts
+from porter.weights.kernel.operations import execute_all, seed_of, source_parts
 from porter.weights.kernel.perturb import perturb
 
 EXACT = 1e-6
@@ -80,7 +80,7 @@ def carry(operations: Sequence[dict[str, Any]], source: torch.nn.Module, target:
     }
     own = target.state_dict()
     with torch.no_grad():
-        for name, tensor in execute_all(list(operations), InMemory(state), Anonymous()):
+        for name, tensor in execute_all(list(operations), InMemory(state)):
             own[name].copy_(tensor)
 
 

@@ -134,10 +134,15 @@ class Computed(Record, frozen=True, kw_only=True):
 
 
 class HeadTwin(Record, frozen=True, kw_only=True):
-    """A second classification head (a distillation head), treated as the first one."""
+    """A second classification head (a distillation head), treated as the first one.
+
+    Attributes:
+        source_module: path in the source's model, where the files' names are not the model's; empty: theirs.
+    """
 
     source: str
     target: str
+    source_module: str = ""
 
 
 class Head(Record, frozen=True, kw_only=True):

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from porter.records.base import Record
-from porter.reference.model_facts import Condition
 from porter.resources import tree
 
 _MODEL_TYPE = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -22,6 +21,14 @@ _COUNTED = re.compile(r"\{(\w+)\}")
 _EDGES = ("image_size", "patch_size", "window_size")
 """Config fields that may be a pair for a square."""
 _SHOWN = 4
+
+
+class Condition(Record, frozen=True, kw_only=True):
+    """A config field that must have one of a few values."""
+
+    field: str
+    allowed: tuple[Any, ...]
+    reason: str
 
 
 class Argument(Record, frozen=True, kw_only=True):

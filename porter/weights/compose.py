@@ -96,7 +96,11 @@ def wrapped_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules
             target_module=f"{PREFIX}{head}",
             std=_STD,
             twins=tuple(
-                HeadTwin(source=f"{{prefix}}{twin}.{{leaf}}", target=f"{PREFIX}{twin}.{{leaf}}")
+                HeadTwin(
+                    source=f"{{prefix}}{twin}.{{leaf}}",
+                    target=f"{PREFIX}{twin}.{{leaf}}",
+                    source_module=f"{PREFIX}{twin}",
+                )
                 for twin in others
             ),
         ),

@@ -107,7 +107,9 @@ def plan_weights(
 def _twins(rules: RemapRules, side: Literal["source", "target"]) -> tuple[str, ...]:
     """Return the modules of the heads beside the first."""
     twins = rules.head.twins if rules.head else ()
-    return tuple(getattr(twin, side).rpartition(".")[0] for twin in twins)
+    if side == "source":
+        return tuple(twin.source_module or twin.source.rpartition(".")[0] for twin in twins)
+    return tuple(twin.target.rpartition(".")[0] for twin in twins)
 
 
 def _matching(names: Names, template: str, table: Sequence[str]) -> list[str]:

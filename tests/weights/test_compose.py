@@ -212,6 +212,7 @@ def test_timms_names_stand_behind_the_attribute(prefix: str) -> None:
     found = {row.sources: row.targets for row in made.ledger.rows}
     assert found == {(f"{prefix}{name}",): (f"timm_model.{name}",) for name in TIMM}
     assert (made.source_head, made.target_head) == ("timm_model.head", "timm_model.head")
+    assert (made.source_twins, made.target_twins) == (("timm_model.head_dist",),) * 2
     assert (made.head, made.exact) == ("copied", True)
 
 

@@ -40,7 +40,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         str | None,
         None,
         "--strategy",
-        text="native, timm or compose; refused where it does not fit. [the first that fits]",
+        text="native, timm, transplant or compose; refused where it does not fit. [the first that fits]",
         metavar="STRATEGY",
     ),
     "revision": _option(str | None, None, "--revision", text="Branch, tag or commit on the hub."),

@@ -9,6 +9,9 @@ from porter.errors import ModelRejectedError
 from porter.hub import files
 from porter.records.inspection import ExportAttempt, Inspection, ModelProbe
 
+_REWRITTEN = ("_upsample_bicubic2d_aa", "adaptive_avg_pool2d", "col2im", "grid_sampler", "GridSample")
+_DIFFERS = "ONNX Runtime differs from torch"
+
 
 def check_supported(inspection: Inspection, transformers: str) -> None:
     """Turn away a model that the transformers of the target release cannot build as it stands.
@@ -106,7 +109,7 @@ def reject_unexportable(inspection: Inspection, probe: ModelProbe) -> None:
     Raises:
         ModelRejectedError: names operator, module and workaround of the most telling attempt.
     """
-    if not probe.exports or any(attempt.ok for attempt in probe.exports):
+    if not probe.exports or any(attempt.ok for attempt in probe.exports) or rewritable(inspection, probe):
         return
     attempt = max(probe.exports, key=_tells)
     where = f" in {attempt.module}" if attempt.module else ""
@@ -117,6 +120,21 @@ def reject_unexportable(inspection: Inspection, probe: ModelProbe) -> None:
         why=f"tried {tried}; {attempt.error or 'no further message'}",
         next_step=_way_out(attempt, {a.opset for a in probe.exports}),
     )
+
+
+def rewritable(inspection: Inspection, probe: ModelProbe) -> ExportAttempt | None:
+    """Return what stops TAO's exporter, where a lifted copy of the model can be rewritten to avoid it.
+
+    Whether that is enough shows when the copy is exported. An export that runs and computes something else
+    may come of ONNX Runtime joining operations that a copy keeps apart.
+    """
+    tried = [attempt for attempt in probe.exports if attempt.exporter == "legacy"]
+    if inspection.task.task != "image-classification" or any(attempt.ok for attempt in tried):
+        return None
+    for attempt in reversed(tried):
+        if attempt.operator.endswith(_REWRITTEN) or (attempt.error.startswith(_DIFFERS)):
+            return attempt
+    return None
 
 
 def _way_out(attempt: ExportAttempt, tried: set[int]) -> str:

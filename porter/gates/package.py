@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from porter.gates.results import failed, log_tail, passed
+from porter.generate.fileplan import NETWORK
 from porter.records.gates import GateResult
 from porter.records.plan import FilePlan
 from porter.records.reference import CoreReference, DeployReference, Repo
@@ -112,12 +113,17 @@ def headers_gate(session: PortSession) -> GateResult:
 def _generated(session: PortSession) -> Iterator[tuple[Repo, str, str, str]]:
     """Yield repository, path, text and due header of every generated file."""
     headers = _headers(session)
+    lifted = session.choice.strategy.lifted
+    network = NETWORK.format(name=session.options.name)
     steps = ("file-plan", "deploy-file-plan") if session.tao.has_deploy else ("file-plan",)
     for step in steps:
         for file in session.journal.made(step, FilePlan).files:
             place = session.workspace.clone_path(file.repo) / file.path
             if file.action == "create" and place.is_file():
                 header = headers[file.repo, "/config/" in file.path]
+                if lifted is not None and file.path == network:
+                    # It is not NVIDIA's: its head is that of the files that it was taken from.
+                    header = "\n".join(lifted.header)
                 yield file.repo, file.path, place.read_text(encoding="utf-8"), header
 
 

@@ -73,7 +73,9 @@ def plan(session: PortSession, built: TargetModule, step: str = "weight-plan") -
 def _shared_attention(strategy: StrategyChoice) -> str:
     """Return the attention implementation where both sides run the same code; empty where they do not."""
     if strategy.held is not None:
-        return strategy.held.attention
+        # What was rewritten for the exporter may round differently.
+        is_same = strategy.lifted is None or strategy.lifted.exact
+        return strategy.held.attention if is_same else ""
     # timm chooses its attention itself, on both sides alike.
     return "eager" if strategy.timm is not None and strategy.timm.same_code else ""
 

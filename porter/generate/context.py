@@ -14,6 +14,7 @@ from porter.generate.schema import Override, Schema, build_schema
 from porter.records.base import Record
 from porter.records.inspection import Inspection, ProcessorFacts
 from porter.records.reference import HeldModel, Reference, ReferenceChoice, TimmModel
+from porter.records.transplant import Lifted
 
 _PIL_FILTERS = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX", 5: "HAMMING"}
 _BILINEAR = 2
@@ -71,10 +72,12 @@ class ClassificationContext(Record, frozen=True, kw_only=True):
     native: NativeBackbone | None = None
     held: HeldModel | None = None
     timm: TimmModel | None = None
+    lifted: Lifted | None = None
 
     def template_data(self) -> dict[str, Any]:
-        """Return plain values for Jinja."""
+        """Return plain values for Jinja; what was lifted is a file of its own and none of them."""
         data: dict[str, Any] = msgspec.to_builtins(self)
+        del data["lifted"]
         return data
 
 
@@ -169,6 +172,7 @@ def classification_context(
         native=native_backbone(match) if match else None,
         held=held,
         timm=timm,
+        lifted=choice.strategy.lifted,
     )
 
 

@@ -12,8 +12,11 @@ from porter.generate.render import render, render_schema
 from porter.generate.spec import apply_settings
 from porter.records.plan import FilePlan, PlannedFile
 from porter.records.reference import PACKAGES, Repo
+from porter.records.transplant import Lifted
 
 SPEC = "nvidia_tao_pytorch/cv/{name}/experiment_specs/experiment_spec.yaml"
+NETWORK = "nvidia_tao_pytorch/cv/{name}/model/network.py"
+"""Where a model that was lifted out of transformers lies."""
 
 
 def build_file_plan(
@@ -55,9 +58,22 @@ def rendered(context: ClassificationContext, repo: Repo) -> tuple[PlannedFile, .
     """
     with tempfile.TemporaryDirectory(prefix="porter-") as folder:
         files = render(context.template_data(), repo, Path(folder) / "package")
+        if repo == "tao-pytorch" and context.lifted is not None:
+            files += (_network(context.name, context.lifted),)
         if repo in (_holder(context), "tao-pytorch"):
             files += _schema(context, Path(folder) / "schema")
     return files
+
+
+def _network(name: str, lifted: Lifted) -> PlannedFile:
+    """Return the lifted model as it is: it is no template, so nothing in it is taken for one."""
+    return PlannedFile(
+        repo="tao-pytorch",
+        path=NETWORK.format(name=name),
+        action="create",
+        content=lifted.text,
+        produced_by=f"transplant of {lifted.architecture} from transformers {lifted.transformers}",
+    )
 
 
 def _schema(context: ClassificationContext, stage: Path) -> tuple[PlannedFile, ...]:

@@ -17,7 +17,8 @@ from porter.session import PortSession
 
 def run(session: PortSession) -> Iterator[GateResult]:
     """Score the references, choose the strategy, and have both confirmed."""
-    from porter.reference.choose import choose
+    from porter.phases.lifting import lifting
+    from porter.reference.choose import choose, wants_lifting
     from porter.reference.dataservices import read_coverage
 
     references, forced = session.references, session.options.strategy
@@ -25,11 +26,15 @@ def run(session: PortSession) -> Iterator[GateResult]:
     inspection = msgspec.structs.replace(
         session.inspection, probe=session.journal.made("model-probe", ModelProbe)
     )
+    release = references[0].release
+    lifted = None
+    if wants_lifting(inspection, references, release, forced=forced):
+        lifted = lifting(session, inspection)
     choice = session.journal.step(
         "choice",
-        {"inspection": inspection, "references": references, "strategy": forced},
+        {"inspection": inspection, "references": references, "strategy": forced, "lifting": lifted},
         ReferenceChoice,
-        lambda: choose(inspection, references, references[0].release, forced=forced),
+        lambda: choose(inspection, references, release, forced=forced, lifting=lifted),
     )
     reference = choice.reference
     absent = [file.path for file in reference.files if not file.present]
@@ -66,8 +71,17 @@ def _named(strategy: StrategyChoice) -> str:
 
 def _evidence(strategy: StrategyChoice) -> dict[str, Any]:
     if strategy.held is not None:
-        held = strategy.held
+        held, lifted = strategy.held, strategy.lifted
+        more: dict[str, Any] = {}
+        if lifted is not None:
+            more = {
+                "lifted from": list(lifted.origins),
+                "copyright": list(lifted.copyrights),
+                "lines": len(lifted.text.splitlines()),
+                "rewritten": {tweak.name: tweak.places for tweak in lifted.tweaks},
+            }
         return {
+            **more,
             "attention": held.attention,
             "heads": list(held.heads),
             "embed_dim": held.embed_dim,

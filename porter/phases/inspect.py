@@ -342,9 +342,19 @@ def _state_gate(inspection: Inspection, probe: ModelProbe) -> GateResult:
 
 
 def _onnx_gate(inspection: Inspection, probe: ModelProbe) -> GateResult:
-    from porter.support import reject_unexportable
+    from porter.support import reject_unexportable, rewritable
 
     reject_unexportable(inspection, probe)
+    if stopped := rewritable(inspection, probe):
+        where = f" in {stopped.module}" if stopped.module else ""
+        what = f"{stopped.operator}{where}" if stopped.operator else stopped.error
+        return passed(
+            "onnx-sanity",
+            f"not as transformers has it ({what}); phase 2 exports a copy that is rewritten there",
+            error=stopped.error,
+            operator=stopped.operator,
+            module=stopped.module,
+        )
     worked = next((attempt for attempt in probe.exports if attempt.ok), None)
     if worked is None:
         return blocked("onnx-sanity", "no ONNX export was tried")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from porter.records.base import Record, Task
+from porter.records.transplant import Lifted
 
 Repo = Literal["tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices"]
 Layout = Literal["core", "in-repo"]
@@ -299,7 +300,7 @@ class BackboneMatch(Record, frozen=True, kw_only=True):
 
 
 class HeldModel(Record, frozen=True, kw_only=True):
-    """The transformers model that a generated backbone holds.
+    """The model of transformers, or lifted out of it, that a generated backbone holds.
 
     Attributes:
         config: what its config class is given; the number of classes is not among it.
@@ -361,7 +362,8 @@ class StrategyChoice(Record, frozen=True, kw_only=True):
         forced: whether the user asked for it.
         backbone: the registry's entry, for ``native``.
         timm: the timm model, for ``timm``.
-        held: the model that is held, for ``compose``.
+        held: the model that is held, for ``transplant`` and ``compose``.
+        lifted: the file that the held model comes from, for ``transplant``.
     """
 
     strategy: Strategy
@@ -371,6 +373,7 @@ class StrategyChoice(Record, frozen=True, kw_only=True):
     backbone: BackboneMatch | None = None
     timm: TimmModel | None = None
     held: HeldModel | None = None
+    lifted: Lifted | None = None
 
 
 class ReferenceChoice(Record, frozen=True, kw_only=True):

@@ -89,10 +89,15 @@ class Lifted(Record, frozen=True, kw_only=True):
 
 
 class Lifting(Record, frozen=True, kw_only=True):
-    """The outcome: the file, or the reasons why there is none."""
+    """The outcome: the file, or the reasons why there is none.
+
+    Attributes:
+        attention: attention implementation whose export to ONNX was seen to work.
+    """
 
     lifted: Lifted | None = None
     reasons: tuple[str, ...] = ()
+    attention: str = ""
 
 
 class TrialRequest(Record, frozen=True, kw_only=True):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+
+import msgspec
 
 from porter.errors import ModelRejectedError
-from porter.records.base import Task
+from porter.records.base import Record, Task
 from porter.records.inspection import Inspection
 from porter.records.reference import (
     BackboneMatch,
+    Candidate,
     Reference,
     ReferenceChoice,
     Release,
@@ -18,15 +20,15 @@ from porter.records.reference import (
     Strategy,
     StrategyChoice,
 )
+from porter.records.transplant import Lifting
 from porter.reference.coverage import Coverage, native_coverage
 from porter.reference.hold import holding
-from porter.reference.model_facts import model_facts
 from porter.reference.network import networks_for
 from porter.reference.reader import read_reference
 from porter.reference.score import score
 from porter.reference.timm_models import timm_offer
 
-AVAILABLE: tuple[Strategy, ...] = ("native", "timm", "compose")
+AVAILABLE: tuple[Strategy, ...] = ("native", "timm", "transplant", "compose")
 """The strategies that this version of porter can generate, in order of preference."""
 
 
@@ -55,6 +57,7 @@ def choose(
     release: Release,
     *,
     forced: Strategy | None = None,
+    lifting: Lifting | None = None,
 ) -> ReferenceChoice:
     """Return the closest of *references* and the strategy; pure.
 
@@ -63,10 +66,39 @@ def choose(
         references: the candidates, see :func:`read_candidates`.
         release: the clone they were read from, for the errors.
         forced: the strategy that was asked for.
+        lifting: what came of lifting the model's source, where :func:`wants_lifting` asked for it.
 
     Raises:
         ModelRejectedError: porter knows no network for the task, or no strategy fits the model.
     """
+    best, coverage, candidates = _closest(inspection, references, release)
+    case = Case(inspection=inspection, reference=best, coverage=coverage, lifting=lifting)
+    return ReferenceChoice(
+        reference=best, candidates=candidates, strategy=choose_strategy(case, forced=forced)
+    )
+
+
+def wants_lifting(
+    inspection: Inspection,
+    references: Sequence[Reference],
+    release: Release,
+    *,
+    forced: Strategy | None = None,
+) -> bool:
+    """Return whether the choice depends on what comes of lifting the model's source; pure.
+
+    Args and errors are those of :func:`choose`.
+    """
+    if forced is not None:
+        return forced == "transplant"
+    best, coverage, _ = _closest(inspection, references, release)
+    case = Case(inspection=inspection, reference=best, coverage=coverage)
+    return not any(isinstance(OFFERS[name](case), StrategyChoice) for name in _preferred_to("transplant"))
+
+
+def _closest(
+    inspection: Inspection, references: Sequence[Reference], release: Release
+) -> tuple[Reference, Coverage, tuple[Candidate, ...]]:
     task = inspection.task.task
     fitting = [reference for reference in references if reference.task == task]
     if not fitting:
@@ -81,73 +113,69 @@ def choose(
         key=lambda candidate: (-candidate.score, candidate.name),
     )
     best = next(reference for reference in fitting if reference.name == candidates[0].name)
-    strategy = choose_strategy(inspection, best, coverage[best.name], forced=forced)
-    return ReferenceChoice(reference=best, candidates=tuple(candidates), strategy=strategy)
+    return best, coverage[best.name], tuple(candidates)
 
 
-def choose_strategy(
-    inspection: Inspection, reference: Reference, coverage: Coverage, *, forced: Strategy | None = None
-) -> StrategyChoice:
+def choose_strategy(case: Case, *, forced: Strategy | None = None) -> StrategyChoice:
     """Return the first strategy that fits the model and that this version has; pure.
 
     Args:
-        inspection: phase 1's result, with what the sandbox saw of the model.
-        reference: the network to follow.
-        coverage: whether its backbones have the architecture.
+        case: the model and the network to follow.
         forced: take this one or none.
 
     Raises:
         ModelRejectedError: none fits, or the one that was asked for does not.
     """
     rejected: dict[str, str] = {}
-    for strategy in get_args(Strategy):
-        if forced is not None and strategy != forced:
-            rejected[strategy] = _passed_over(
-                inspection, strategy, coverage, f"--strategy {forced} was given"
-            )
-        elif strategy == "native" and coverage.match is not None:
-            return StrategyChoice(
-                strategy="native",
-                reason=_native_reason(coverage.match, reference),
-                rejected=_before(strategy, rejected),
-                forced=forced is not None,
-                backbone=coverage.match,
-            )
-        elif strategy == "timm":
-            offer = timm_offer(inspection, reference)
-            if offer.model is not None:
-                return StrategyChoice(
-                    strategy="timm",
-                    reason=f"a generated backbone holds {offer.model.architecture} of timm",
-                    rejected=_before(strategy, rejected),
-                    forced=forced is not None,
-                    timm=offer.model,
-                )
-            rejected[strategy] = "; ".join(offer.reasons)
-        elif strategy == "compose":
-            held = holding(inspection, reference)
-            if held.model is not None:
-                return StrategyChoice(
-                    strategy="compose",
-                    reason=f"a generated backbone holds {inspection.architecture} of transformers",
-                    rejected=_before(strategy, rejected),
-                    forced=forced is not None,
-                    held=held.model,
-                )
-            rejected[strategy] = "; ".join(held.reasons)
-        else:
-            rejected[strategy] = _passed_over(inspection, strategy, coverage, "")
+    for strategy, offer_of in OFFERS.items():
+        offer = offer_of(case)
+        if isinstance(offer, StrategyChoice):
+            if forced in (None, strategy):
+                before = {name: rejected[name] for name in _preferred_to(strategy)}
+                return msgspec.structs.replace(offer, rejected=before, forced=forced is not None)
+            offer = (f"it would fit, but --strategy {forced} was given",)
+        rejected[strategy] = "; ".join(offer)
     if forced is not None:
         raise ModelRejectedError(
-            f"{inspection.source.ref} cannot be ported by the strategy {forced}.",
+            f"{case.inspection.source.ref} cannot be ported by the strategy {forced}.",
             why=rejected[forced],
             next_step="leave --strategy out; porter then takes the first that fits",
         )
     raise ModelRejectedError(
-        f"No strategy can carry {inspection.source.ref} into {reference.name}.",
+        f"No strategy can carry {case.inspection.source.ref} into {case.reference.name}.",
         why="\n      ".join(f"{strategy}: {reason}" for strategy, reason in rejected.items()),
         next_step="choose another model for image classification",
     )
+
+
+def _preferred_to(strategy: Strategy) -> list[Strategy]:
+    order = list(OFFERS)
+    return order[: order.index(strategy)]
+
+
+class Case(Record, frozen=True, kw_only=True):
+    """What the strategies are asked about.
+
+    Attributes:
+        coverage: whether the reference's backbones have the architecture.
+        lifting: what came of lifting the model's source; None where nobody tried.
+    """
+
+    inspection: Inspection
+    reference: Reference
+    coverage: Coverage
+    lifting: Lifting | None = None
+
+
+Offer = StrategyChoice | tuple[str, ...]
+"""What a strategy would do, or the reasons why it cannot."""
+
+
+def _native(case: Case) -> Offer:
+    if case.coverage.match is None:
+        return case.coverage.reasons
+    match = case.coverage.match
+    return StrategyChoice(strategy="native", reason=_native_reason(match, case.reference), backbone=match)
 
 
 def _native_reason(match: BackboneMatch, reference: Reference) -> str:
@@ -157,19 +185,52 @@ def _native_reason(match: BackboneMatch, reference: Reference) -> str:
     return f"{match.label} of {release} has the architecture, and the port registers it in the model's sizes"
 
 
-def _before(strategy: Strategy, rejected: Mapping[str, str]) -> dict[str, str]:
-    """Return why the strategies that are preferred to *strategy* were not taken."""
-    order = get_args(Strategy)
-    return {name: rejected[name] for name in order[: order.index(strategy)]}
+def _timm(case: Case) -> Offer:
+    offer = timm_offer(case.inspection, case.reference)
+    if offer.model is None:
+        return offer.reasons
+    return StrategyChoice(
+        strategy="timm",
+        reason=f"a generated backbone holds {offer.model.architecture} of timm",
+        timm=offer.model,
+    )
 
 
-def _passed_over(inspection: Inspection, strategy: Strategy, coverage: Coverage, asked: str) -> str:
-    if strategy == "native":
-        return "; ".join(coverage.reasons) or f"it would fit, but {asked}"
-    facts = model_facts(inspection.model_type)
-    fits = {} if facts is None else facts.strategies
-    if strategy in AVAILABLE:
-        return asked
-    if strategy in fits:
-        return f"{fits[strategy]}, but this version of porter does not have that strategy"
-    return "this version of porter does not have that strategy"
+def _transplant(case: Case) -> Offer:
+    lifting = case.lifting
+    if lifting is None:
+        return ("the source of the model was not lifted",)
+    if lifting.lifted is None:
+        return lifting.reasons
+    held = holding(case.inspection, case.reference, lifting)
+    if held.model is None:
+        return held.reasons
+    lifted = lifting.lifted
+    tweaks = "".join(f"; {tweak.text}" for tweak in lifted.tweaks)
+    return StrategyChoice(
+        strategy="transplant",
+        reason=f"{lifted.architecture} of transformers {lifted.transformers} was lifted into one file of "
+        f"{len(lifted.text.splitlines())} lines that needs torch alone{tweaks}",
+        held=held.model,
+        lifted=lifted,
+    )
+
+
+def _compose(case: Case) -> Offer:
+    held = holding(case.inspection, case.reference)
+    if held.model is None:
+        return held.reasons
+    return StrategyChoice(
+        strategy="compose",
+        reason=f"a generated backbone holds {case.inspection.architecture} of transformers",
+        held=held.model,
+    )
+
+
+OFFERS: Mapping[Strategy, Callable[[Case], Offer]] = {
+    "native": _native,
+    "timm": _timm,
+    "transplant": _transplant,
+    "compose": _compose,
+}
+"""The strategies in order of preference, and what each answers for a model."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from porter import timm_configs
 from porter.records.base import Record
 from porter.records.inspection import HeadFacts, Inspection, ModelProbe
 from porter.records.reference import HeldModel, Reference
+from porter.records.transplant import Lifting
 from porter.reference.network import load_network
 
 _UNUSED = frozenset(
@@ -40,12 +42,13 @@ class Holding(Record, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
 
 
-def holding(inspection: Inspection, reference: Reference) -> Holding:
+def holding(inspection: Inspection, reference: Reference, lifting: Lifting | None = None) -> Holding:
     """Return how a generated backbone holds the model; pure.
 
     Args:
         inspection: phase 1's result with what the sandbox saw.
         reference: the network that the backbone is for.
+        lifting: where the model comes from if not from transformers at run time.
     """
     probe = inspection.probe
     if probe is None:
@@ -66,28 +69,23 @@ def holding(inspection: Inspection, reference: Reference) -> Holding:
         reasons.append(f"its heads {head.linear} and {', '.join(head.others)} are of different widths")
     if not probe.stages:
         reasons.append("body and head are one module, so that neither can be frozen without the other")
-    export = next((attempt for attempt in probe.exports if attempt.ok), None)
-    if export is None:
+    attention = lifting.attention if lifting else exported_attention(probe)
+    if not attention:
         reasons.append("no export of the model to ONNX worked")
-    config = {
-        key: value
-        for key, value in inspection.config.items()
-        if key not in _UNUSED and not key.startswith("_") and value is not None
-    }
+    if lifting is not None and lifting.lifted is not None:
+        config = with_attention(lifting.lifted.config, attention)
+    else:
+        config = composed_config(inspection)
     odd = sorted(key for key, value in config.items() if not _is_literal(value))
     if odd:
         reasons.append(f"{', '.join(odd)} of config.json cannot be written as Python")
-    if reasons or head is None or export is None:
+    if reasons or head is None:
         return Holding(reasons=tuple(reasons))
     return Holding(
         model=HeldModel(
             architecture=inspection.architecture,
-            config={
-                **config,
-                "architectures": [inspection.architecture],
-                "model_type": inspection.model_type,
-            },
-            attention=export.attention,
+            config=config,
+            attention=attention,
             heads=(head.linear, *head.others),
             embed_dim=head.in_features,
             head_bias=f"{head.linear}.bias" in head.tensors,
@@ -105,6 +103,34 @@ def _uneven(head: HeadFacts, probe: ModelProbe) -> bool:
     layers = (head.linear, *head.others)
     widths = {shapes.get(f"{layer}.weight", ())[1:] for layer in layers}
     return len(widths) > 1 or len({f"{layer}.bias" in shapes for layer in layers}) > 1
+
+
+def exported_attention(probe: ModelProbe) -> str:
+    """Return the attention implementation with which TAO's exporter wrote the model; empty for none."""
+    worked = (attempt for attempt in probe.exports if attempt.ok and attempt.exporter == "legacy")
+    return next((attempt.attention for attempt in worked), "")
+
+
+def composed_config(inspection: Inspection) -> dict[str, Any]:
+    """Return what AutoConfig needs to make the model's config."""
+    config = {
+        key: value
+        for key, value in inspection.config.items()
+        if key not in _UNUSED and not key.startswith("_") and value is not None
+    }
+    return {**config, "architectures": [inspection.architecture], "model_type": inspection.model_type}
+
+
+def with_attention(config: Mapping[str, Any], attention: str) -> dict[str, Any]:
+    """Return the settings of a lifted file with the attention implementation, in every part of them."""
+    return {
+        key: attention
+        if key == "_attn_implementation"
+        else with_attention(value, attention)
+        if key.endswith("_config") and isinstance(value, dict)
+        else value
+        for key, value in config.items()
+    }
 
 
 def _is_literal(value: Any) -> bool:

@@ -132,29 +132,36 @@ def _named_apart(
     final: dict[tuple[str, str], str] = {}
     kept: list[Top] = []
     for module in origins:
+        foreign = names.get(module, {})
+        meanings = {
+            local: target[1] if target[0] == STANDINS else final.get(target, target[1])
+            for local, target in foreign.items()
+        }
         own: dict[str, list[Top]] = {}
         for statement in by_module[module]:
             for name in defined(statement):
                 own.setdefault(name, []).append(statement)
         equal = set()
         for name, defining in own.items():
-            text = "\n".join(code_of(each) for each in defining)
+            text = _meaning(defining, {**dict.fromkeys(own, module), **meanings, name: name})
             new, count = name, 2
             while new in taken and taken[new] != text:
                 new, count = f"{name}_{count}", count + 1
-            if new == name and name in taken:
+            if new in taken:
                 equal |= {id(each) for each in defining}
             taken[new] = text
-            final[module, name] = new
-        change = {name: final[module, name] for name in own if final[module, name] != name}
-        for local, target in names.get(module, {}).items():
-            meant = target[1] if target[0] == STANDINS else final.get(target, target[1])
-            if meant != local:
-                change[local] = meant
+            final[module, name] = meanings[name] = new
+        change = {local: meant for local, meant in meanings.items() if meant != local}
         for statement in by_module[module]:
             if id(statement) not in equal:
                 kept.append(_renamed(statement, change))
     return kept
+
+
+def _meaning(defining: Sequence[Top], meanings: Mapping[str, str]) -> str:
+    """Return the code of a definition and what the names in it mean."""
+    code = "\n".join(emit.spaced(each) for each in defining)
+    return "\n".join([code, *(f"{name}: {meanings.get(name, name)}" for name in sorted(used(code)))])
 
 
 def _renamed(statement: Top, change: Mapping[str, str]) -> Top:

@@ -17,9 +17,12 @@ from porter.generate.context import ClassificationContext, classification_contex
 from porter.generate.fileplan import rendered
 from porter.records.inspection import ProcessorFacts
 from porter.records.plan import PlannedFile
+from porter.records.probes import MakeModel
 from porter.records.reference import Candidate, HeldModel, Reference, ReferenceChoice, StrategyChoice
 from porter.records.sandbox import Environment
+from porter.records.transplant import Lifted, LiftFacts, LiftRequest
 from porter.records.validate import UnitTests
+from porter.reference.hold import with_attention
 from tests.generate.test_l0 import (
     LABELS,
     PROCESSORS,
@@ -31,6 +34,7 @@ from tests.generate.test_l0 import (
     run_all,
 )
 from tests.generate.test_render import inspection
+from tests.models import read, serve
 from tests.repositories import write
 
 NAME = "held"
@@ -99,6 +103,7 @@ def context(
     *,
     name: str = NAME,
     processor: ProcessorFacts = PROCESSORS["square"],
+    lifted: Lifted | None = None,
 ) -> ClassificationContext:
     facts = msgspec.structs.replace(
         inspection(processor, labels=LABELS), architecture=held.architecture, image_size=(SIDE, SIDE)
@@ -106,7 +111,9 @@ def context(
     choice = ReferenceChoice(
         reference=reference,
         candidates=(Candidate(name=reference.name, score=70, reasons=("only one",)),),
-        strategy=StrategyChoice(strategy="compose", reason="it fits all", held=held),
+        strategy=StrategyChoice(
+            strategy="transplant" if lifted else "compose", reason="it fits all", held=held, lifted=lifted
+        ),
     )
     return classification_context(facts, choice, name=name, year=2026)
 
@@ -176,11 +183,50 @@ def test_hostile_settings_stay_literals(reference: Reference) -> None:
     assert constants(source)["HF_CONFIG"] == config
 
 
-@pytest.mark.parametrize("model", MODELS)
+LIFTED = Lifted(
+    architecture="ResNetForImageClassification",
+    transformers="4.57.6",
+    text='# Copyright 2020 Somebody\n"""{{ no }} {% template %}"""\n',
+    header=("# Copyright 2020 Somebody",),
+    config={"depths": [1, 1], "_attn_implementation": "eager"},
+    origins=("transformers.models.resnet.modeling_resnet",),
+    copyrights=("Copyright 2020 Somebody",),
+)
+
+
+def test_what_was_lifted_is_a_file_as_it_stands(reference: Reference) -> None:
+    held = msgspec.structs.replace(RESNET, config=LIFTED.config)
+    files = sources(context(reference, held, lifted=LIFTED))
+    network = files[f"{PACKAGE}model/network.py"]
+    assert network.content == LIFTED.text
+    assert network.produced_by == "transplant of ResNetForImageClassification from transformers 4.57.6"
+    settings = constants(files[f"{PACKAGE}model/hf_config.py"].content)
+    assert settings["HF_CONFIG"] == LIFTED.config
+    assert "ATTENTION" not in settings
+    composed = sources(context(reference, RESNET))
+    assert set(files) - set(composed) == {network.path}
+
+
+def test_nothing_that_is_generated_for_it_imports_transformers(reference: Reference) -> None:
+    files = sources(context(reference, RESNET, lifted=LIFTED)).values()
+    imported = {
+        name.partition(".")[0]
+        for file in files
+        if file.path.endswith(".py")
+        for node in ast.walk(ast.parse(file.content))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([str(node.module)] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+    }
+    assert "torch" in imported
+    assert not {"transformers", "timm"} & imported
+
+
+@pytest.mark.parametrize("model", [*MODELS, "lifted"])
 def test_the_files_are_clean_and_know_nothing_of_porter(
     reference: Reference, tmp_path: Path, model: str
 ) -> None:
-    files = sources(context(reference, MODELS[model]))
+    lifted = LIFTED if model == "lifted" else None
+    files = sources(context(reference, MODELS.get(model, RESNET), lifted=lifted))
     write(tmp_path, {path: file.content for path, file in files.items()})
     for path, file in files.items():
         body = file.content.partition('"""')[2]
@@ -242,6 +288,13 @@ CHANGES = {
     "head-from-the-file": change(
         "    if not fits:", "    if False:", "test_a_head_of_another_size", file="classifier.py"
     ),
+    "another-library": change(
+        "import torch\n",
+        "import torch\nimport transformers\n",
+        "test_the_network_needs_no_transformers",
+        kind="lifted",
+        file="network.py",
+    ),
     "any-weights": change(
         "    if wrong or missing:", "    if False:", "test_weights_that_do", file="classifier.py"
     ),
@@ -249,17 +302,41 @@ CHANGES = {
 
 
 @pytest.fixture(scope="module")
+def lifted(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Lifted:
+    """The ResNet of the installed transformers."""
+    from porter.transplant.lift import lift
+    from porter.transplant.reach import SKIP
+
+    folder = tmp_path_factory.mktemp("lifted")
+    given = {key: value for key, value in RESNET.config.items() if key not in ("architectures", "model_type")}
+    made = MakeModel(folder=str(folder / "model"), architecture=RESNET.architecture, config=given)
+    wanted = LiftRequest(folder=made.folder, architecture=RESNET.architecture, skip=SKIP)
+    _, facts = serve(tao_environment, folder, [("make_demo_model", made), ("lift_facts", wanted)])
+    found = lift(read(facts, LiftFacts)).lifted
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
 def runs(
-    reference: Reference, kit: Path, tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory
+    reference: Reference,
+    kit: Path,
+    lifted: Lifted,
+    tao_environment: Environment,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[Run, UnitTests]:
     """How the generated tests end, whole and with every change."""
     folder = tmp_path_factory.mktemp("held-runs")
+    settings = with_attention(lifted.config, "eager")
+    own = msgspec.structs.replace(RESNET, config=settings)
+    values = {kind: context(reference, held) for kind, held in MODELS.items()}
+    values["lifted"] = context(reference, own, lifted=lifted)
     roots = {}
-    for kind, held in MODELS.items():
+    for kind, each in values.items():
         roots[kind] = folder / kind
         shutil.copytree(kit / "nvidia_tao_pytorch", roots[kind] / "nvidia_tao_pytorch")
-        lay(roots[kind], context(reference, held), "tao-pytorch")
-    whole = [Run(tests=TESTS, kind=kind) for kind in MODELS]
+        lay(roots[kind], each, "tao-pytorch")
+    whole = [Run(tests=TESTS, kind=kind) for kind in values]
     options = ("-m", "cv_unit", "-W", "ignore")
     imports = (*TRAINER_IMPORTS, "transformers.models.auto.modeling_auto")
     return run_all(
@@ -268,7 +345,7 @@ def runs(
 
 
 @pytest.mark.torch_env
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", [*MODELS, "lifted"])
 def test_the_generated_tests_pass(runs: dict[Run, UnitTests], kind: str) -> None:
     tests = runs[Run(tests=TESTS, kind=kind)]
     assert tests.failed == {}

@@ -10,7 +10,8 @@ import pytest
 from porter.errors import ModelRejectedError
 from porter.records.inspection import ExportAttempt, HeadFacts, Inspection, ModelProbe, TensorInfo
 from porter.records.reference import BackboneMatch, Reference, Release
-from porter.reference.choose import choose, read_candidates
+from porter.records.transplant import Lifted, Lifting, Tweak
+from porter.reference.choose import choose, read_candidates, wants_lifting
 from porter.reference.coverage import native_coverage
 from porter.reference.release import read_release
 from tests.real_clones import real_clone
@@ -69,7 +70,7 @@ def rejected(inspected: Inspection, references: tuple[Reference, ...]) -> str:
     assert strategy.strategy == "compose"
     assert list(strategy.rejected) == ["native", "timm", "transplant"]
     assert "no rules yet from vit to a model of timm" in strategy.rejected["timm"]
-    assert "this version of porter does not have" in strategy.rejected["transplant"]
+    assert strategy.rejected["transplant"] == "the source of the model was not lifted"
     with pytest.raises(ModelRejectedError, match="by the strategy native") as refused:
         choose(probed(inspected), references, references[0].release, forced="native")
     assert refused.value.why == strategy.rejected["native"]
@@ -293,6 +294,81 @@ def test_a_model_type_without_facts_is_held(references: tuple[Reference, ...]) -
     assert not held.batch_norms
 
 
+def lifted(**changes: object) -> Lifting:
+    """Return what came of lifting a model: a file of three lines, one of them rewritten."""
+    tweak = Tweak(name="fold-by-permute", text="patches are permuted", places=1, exact=True)
+    made = Lifted(
+        architecture="OddForImageClassification",
+        transformers="4.57.6",
+        text="# one\n# two\n# three\n",
+        header=("# one",),
+        config={"depths": [1], "_attn_implementation": None, "part_config": {"_attn_implementation": None}},
+        origins=("transformers.models.odd.modeling_odd",),
+        copyrights=("Copyright 2020 Somebody",),
+        tweaks=(tweak,),
+    )
+    return msgspec.structs.replace(Lifting(lifted=made, attention="eager"), **changes)
+
+
+def odd(**changes: object) -> Inspection:
+    """Return a model that neither the registry nor timm has."""
+    facts = msgspec.structs.replace(
+        inspection(), model_type="odd", architecture="OddForImageClassification", config={"depths": [1]}
+    )
+    return probed(facts, **changes)
+
+
+def test_what_can_be_lifted_is_not_held(references: tuple[Reference, ...]) -> None:
+    release = references[0].release
+    assert wants_lifting(odd(), references, release)
+
+    strategy = choose(odd(), references, release, lifting=lifted()).strategy
+
+    assert strategy.strategy == "transplant"
+    assert list(strategy.rejected) == ["native", "timm"]
+    assert strategy.lifted == lifted().lifted
+    assert strategy.held is not None
+    assert strategy.held.config == {
+        "depths": [1],
+        "_attn_implementation": "eager",
+        "part_config": {"_attn_implementation": "eager"},
+    }
+    assert "one file of 3 lines" in strategy.reason
+    assert "patches are permuted" in strategy.reason
+
+
+def test_what_cannot_be_lifted_is_held_and_the_reason_is_kept(references: tuple[Reference, ...]) -> None:
+    failed = Lifting(reasons=("modeling_odd needs the package odd",))
+
+    strategy = choose(odd(), references, references[0].release, lifting=failed).strategy
+
+    assert strategy.strategy == "compose"
+    assert strategy.lifted is None
+    assert strategy.rejected["transplant"] == "modeling_odd needs the package odd"
+
+
+def test_only_the_copy_may_export(references: tuple[Reference, ...]) -> None:
+    release = references[0].release
+    by_another = ExportAttempt(opset=18, attention="eager", exporter="dynamo", ok=True)
+    stopped = odd(exports=(ExportAttempt(opset=17, attention="eager", ok=False), by_another))
+
+    assert choose(stopped, references, release, lifting=lifted()).strategy.strategy == "transplant"
+    with pytest.raises(ModelRejectedError) as refused:
+        choose(stopped, references, release, lifting=lifted(), forced="compose")
+    assert "no export of the model to ONNX worked" in refused.value.why
+
+
+def test_nothing_is_lifted_for_a_model_that_the_registry_has(references: tuple[Reference, ...]) -> None:
+    release, base = references[0].release, probed(inspection(BASE))
+
+    assert not wants_lifting(base, references, release)
+    assert not wants_lifting(odd(), references, release, forced="compose")
+    assert wants_lifting(base, references, release, forced="transplant")
+    asked = choose(base, references, release, lifting=lifted(), forced="transplant").strategy
+    assert (asked.strategy, asked.forced) == ("transplant", True)
+    assert asked.rejected["native"] == "it would fit, but --strategy transplant was given"
+
+
 def test_compose_can_be_asked_for(references: tuple[Reference, ...]) -> None:
     strategy = choose(probed(inspection(BASE)), references, references[0].release, forced="compose").strategy
 
@@ -319,18 +395,18 @@ def test_compose_needs_a_linear_head_a_body_and_an_export(
 
 def test_a_config_that_python_cannot_spell_is_not_held(references: tuple[Reference, ...]) -> None:
     config = {"eps": float("inf"), **SMALL, "hidden_act": "relu"}
-    odd = msgspec.structs.replace(inspection(SMALL), config=config)
+    endless = msgspec.structs.replace(inspection(SMALL), config=config)
 
     with pytest.raises(ModelRejectedError) as refused:
-        choose(probed(odd), references, references[0].release)
+        choose(probed(endless), references, references[0].release)
 
     assert "eps of config.json cannot be written as Python" in refused.value.why
 
 
 def test_a_model_type_is_no_path(references: tuple[Reference, ...]) -> None:
-    odd = msgspec.structs.replace(inspection(), model_type="../networks/classification_pyt")
+    strange = msgspec.structs.replace(inspection(), model_type="../networks/classification_pyt")
 
-    assert native_coverage(odd, references[0]).match is None
+    assert native_coverage(strange, references[0]).match is None
 
 
 def test_a_task_without_networks(references: tuple[Reference, ...]) -> None:

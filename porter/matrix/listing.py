@@ -24,7 +24,7 @@ else:
 SHIPPED = "matrix.toml"
 
 _HELP = "porter matrix --help describes the format"
-_HEADER = re.compile(r"^\s*\[\[\s*rows\s*\]\]", re.MULTILINE)
+_HEADER = re.compile(r"^[ \t]*\[\[\s*rows\s*\]\]", re.MULTILINE)
 
 
 def shipped() -> Path:

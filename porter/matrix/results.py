@@ -35,13 +35,16 @@ class End(Record, frozen=True, kw_only=True):
     log: str
 
 
-def read_row(name: str, workspace: Path, end: End, **known: Any) -> MatrixRow:
+def read_row(
+    name: str, workspace: Path, end: End, shown: Mapping[str, str] | None = None, **known: Any
+) -> MatrixRow:
     """Return the row of a port that has ended, however it ended.
 
     Args:
         name: of the row.
         workspace: of the port; what it holds is shown as far as it got.
         end: how its process ended.
+        shown: how paths of this machine are shown.
         known: further fields of the row.
     """
     state = state_of(end)
@@ -52,17 +55,19 @@ def read_row(name: str, workspace: Path, end: End, **known: Any) -> MatrixRow:
     elif state == "stopped":
         reason = f"stopped after {end.seconds:.0f} s: its time was over"
     else:
-        reason = f"{what}: {why}" if what and why else what or f"porter ended with exit code {end.exit_code}"
+        reason = (
+            f"{what.rstrip('.')}: {why}" if why else what or f"porter ended with exit code {end.exit_code}"
+        )
     return MatrixRow(
         **{
             **facts,
             "name": name,
             "state": state,
-            "reason": _one_line(reason),
-            "next_step": _one_line(next_step) if state in ("failed", "refused") else "",
+            "reason": _one_line(reason, shown or {}),
+            "next_step": _one_line(next_step, shown or {}) if state in ("failed", "refused") else "",
             "seconds": round(end.seconds, 1),
             "peak_bytes": end.peak_bytes,
-            "log": end.log,
+            "log": _one_line(end.log, shown or {}),
             **known,
         }
     )
@@ -92,8 +97,10 @@ def said(log: Path) -> tuple[str, str, str]:
     return found["what"].strip(), (found["why"] or "").strip(), (found["next"] or "").strip()
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, shown: Mapping[str, str]) -> str:
     """Return a reason as one line, short enough for a table of many."""
+    for path, instead in shown.items():
+        text = text.replace(path, instead)
     flat = re.sub(r"\s*\n\s*", "; ", text.strip())
     return flat if len(flat) <= 600 else f"{flat[:597]}..."
 

@@ -181,7 +181,8 @@ class MatrixRun:
             peak_bytes=finish.peak,
             log=str(folder / "log.txt"),
         )
-        row = read_row(entry.name, folder / "port", end, **self._common(decision))
+        shown = {str(self._book.models / entry.name): entry.name, f"{self._book.root}/": ""}
+        row = read_row(entry.name, folder / "port", end, shown, **self._common(decision))
         return _judged(row, entry)
 
     def _row(self, decision: Decision, **fields: object) -> MatrixRow:

@@ -131,6 +131,7 @@ def _admit(
     on_end: Callable[[Finish], None],
     clock: Callable[[], float],
 ) -> None:
+    there = 0
     for job in list(waiting):
         if len(active) >= at_once:
             return
@@ -139,9 +140,9 @@ def _admit(
             waiting.remove(job)
             on_start(job)
             active.append(_Active(job, job.start(), clock()))
-        elif not active:
-            waiting.remove(job)
-            on_end(Finish(job, "no memory", available=there))
+    while waiting and not active:
+        # Nothing runs whose end could make room.
+        on_end(Finish(waiting.pop(0), "no memory", available=there))
 
 
 def _watch(each: _Active, now: float) -> None:

@@ -144,6 +144,7 @@ class MatrixRow(Record, frozen=True, kw_only=True):
         reloaded: likewise, whether parity holds after the checkpoint was loaded as TAO's scripts load it.
         rtx: seconds of the TensorRT-RTX build; None where it was not built.
         spread: how far the outputs of different images are apart, where the model was made here.
+        log: what the port said, from the matrix's folder on.
         seconds, peak_bytes: of the port; the memory is that of the whole tree of processes, without the pages
             of files that they share.
     """

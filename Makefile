@@ -5,15 +5,22 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
+MATRIX ?= porter-matrix
 PY := $(VENV)/bin/python
 SETS := tao-pytorch-7.0.1 tao-deploy-7.0.1
 
-.PHONY: demo test containers-test lint set-up environment clean
+.PHONY: demo matrix test containers-test lint set-up environment clean
 
 demo: set-up environment
 	@rm -rf $(DEMO)/port
 	@$(PY) -m porter.demo $(DEMO)/vit-base-demo
 	@$(VENV)/bin/porter port $(DEMO)/vit-base-demo --embedded --yes --workspace $(DEMO)/port
+
+# The port matrix of every family on the embedded kit, and docs/matrix.md from it. Stopped, it goes on where it
+# was; MATRIX_ARGS names clones (--tao-pytorch PATH --tao-deploy PATH) or rows (--only NAME).
+matrix: set-up environment
+	@$(VENV)/bin/porter matrix --workspace $(MATRIX) $(or $(MATRIX_ARGS),--embedded); ended=$$?; \
+	  mkdir -p docs && cp $(MATRIX)/matrix.md docs/matrix.md; exit $$ended
 
 test: set-up environment
 	$(PY) -m pytest -n 2 --dist loadgroup --durations 15 $(PYTEST_ARGS)

@@ -198,15 +198,16 @@ def matrix(given: Given) -> None:
 
     options = _settled(given)
     ui = Ui(quiet=given.json)
-    made, folder = run(given, options, ui)
+    ran = run(given, options, ui)
     if given.json:
-        terminal.emit(made)
-    missed = [row.name for row in made.rows if not row.as_expected]
-    if missed:
+        terminal.emit(ran.matrix)
+    if ran.missed:
         raise GateFailedError(
-            f"{len(missed)} of {len(made.rows)} rows did not end as the list expects: {', '.join(missed)}.",
-            why=f"the reasons are in {folder / 'matrix.md'}",
-            next_step="porter review ROWS/NAME/port shows one port; the same command tries these rows again",
+            f"{len(ran.missed)} of {ran.asked} rows did not end as the list expects: "
+            f"{', '.join(ran.missed)}.",
+            why=f"the reasons are in {ran.folder / 'matrix.md'}",
+            next_step=f"porter review {ran.folder}/rows/NAME/port shows one port; the same command tries "
+            "these rows again",
         )
 
 

@@ -46,7 +46,10 @@ def run(command: Callable[[], Any]) -> int:
         return EXIT_BUG
     # Typer turns ^C into this code by itself.
     if result == EXIT_INTERRUPTED:
-        print("porter: interrupted; `porter resume WORKSPACE` goes on from here", file=sys.stderr)
+        print(
+            "porter: interrupted; the same command goes on from here, or porter resume WORKSPACE",
+            file=sys.stderr,
+        )
     return result if isinstance(result, int) else EXIT_OK
 
 

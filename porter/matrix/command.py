@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from porter.cli_options import Given
 from porter.errors import UsageError
 from porter.matrix import listing, making, targets
 from porter.matrix.book import Book
-from porter.matrix.cells import summary
+from porter.matrix.cells import summary, unexpected
 from porter.matrix.run import MatrixRun, Settings
 from porter.phases.table import LAST
 from porter.records.matrix import Matrix
@@ -20,8 +21,24 @@ from porter.sandbox import environments
 from porter.ui import Ui
 
 
-def run(given: Given, options: PortOptions, ui: Ui) -> tuple[Matrix, Path]:
-    """Run the matrix that was asked for; return it and its folder.
+@dataclass(frozen=True)
+class Ran:
+    """A matrix that has run.
+
+    Attributes:
+        folder: where its files lie.
+        asked: number of rows that were asked for.
+        missed: names of those among them that did not end as the list expects.
+    """
+
+    matrix: Matrix
+    folder: Path
+    asked: int
+    missed: tuple[str, ...]
+
+
+def run(given: Given, options: PortOptions, ui: Ui) -> Ran:
+    """Run the matrix that was asked for.
 
     Args:
         given: the options of the command.
@@ -55,7 +72,8 @@ def run(given: Given, options: PortOptions, ui: Ui) -> tuple[Matrix, Path]:
     ui.info(f"{summary(made)}")
     for name in ("matrix.md", "matrix.html", "matrix.json"):
         ui.info(f"  {book.root / name}")
-    return made, book.root
+    missed = tuple(row.name for row in unexpected(made) if row.name in settings.only)
+    return Ran(made, book.root, len(wanted), missed)
 
 
 def _environment(settings: Settings, ui: Ui) -> Environment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ ENVIRONMENT = "tao-pytorch-7.0.1"
 """Requirement set whose transformers and timm build the models."""
 
 _SEED = 2026
-_AT_ONCE = 8
+_AT_ONCE = 16
 _KERNEL = Path(__file__).resolve().parents[1] / "weights" / "kernel" / "fresh.py"
 _TIMM_CLASS = "TimmWrapperForImageClassification"
 _PRETRAINED: dict[str, Any] = {
@@ -121,13 +121,19 @@ def outcome(entry: MatrixEntry, folder: Path, environment: str) -> ModelOrProble
     return made.outcome if made.inputs == inputs_of(entry, environment) and there else None
 
 
-def make_models(entries: Sequence[MatrixEntry], folder: Path, environment: Environment) -> None:
+def make_models(
+    entries: Sequence[MatrixEntry],
+    folder: Path,
+    environment: Environment,
+    progress: Callable[[str], None] = lambda _line: None,
+) -> None:
     """Make the models of *entries* into *folder*, each under the name of its row; those that are there stay.
 
     A model that cannot be made, and one whose making ends the process, has the reason in its record.
     """
     missing = [entry for entry in entries if outcome(entry, folder, environment.digest) is None]
     for start in range(0, len(missing), _AT_ONCE):
+        progress(f"making {', '.join(entry.name for entry in missing[start : start + _AT_ONCE])}")
         _make_batch(missing[start : start + _AT_ONCE], folder, environment)
 
 

@@ -9,7 +9,7 @@ from porter.matrix.cells import COLUMNS, NOTHING, cells, strategies, summary, ti
 from porter.records.matrix import Matrix, MatrixRow
 from porter.report.text import visible
 
-_NOT_PORTED = ("model", "type", "result", "reason", "gates", "seconds")
+_NOT_PORTED = ("model", "type", "strategy", "result", "reason", "gates", "seconds")
 _STRATEGIES = ("model", "strategy", "because", "earlier ones were not taken because")
 
 
@@ -53,7 +53,7 @@ def _reasons(row: MatrixRow) -> Sequence[str]:
     found = cells(row)
     result = row.state if row.as_expected else f"{row.state} (unexpected)"
     reason = row.reason or NOTHING
-    return [row.name, found["type"], result, reason, found["gates"], found["seconds"]]
+    return [row.name, found["type"], found["strategy"], result, reason, found["gates"], found["seconds"]]
 
 
 def _strategy(row: MatrixRow) -> Sequence[str]:

@@ -112,7 +112,7 @@ class MatrixRun:
         made = [each.entry for each in coming if making.is_made_here(each.entry)]
         if made:
             with self._ui.working(f"making {len(made)} models with perturbed random weights"):
-                making.make_models(made, self._book.models, self._environment)
+                making.make_models(made, self._book.models, self._environment, self._ui.progress)
         self.write()
         run_jobs(
             [self._job(decision) for decision in coming if self._has_model(decision)],

@@ -47,9 +47,9 @@ def test_ported_rows_show_every_number() -> None:
 def test_rows_that_are_not_ported_show_their_reason() -> None:
     text = as_markdown(matrix(PORTED, REFUSED, FAILED))
     _, beit, dinov3 = table(text, "Not ported")
-    assert dinov3[:4] == ["dinov3", r"dinov3\_vit", "refused", REFUSED.reason]
-    assert beit[2] == "failed (unexpected)"
-    assert beit[3] == r"gate ledger failed: 1 open: \<b\>x\|y\</b\>"
+    assert dinov3[:5] == ["dinov3", r"dinov3\_vit", "–", "refused", REFUSED.reason]
+    assert beit[3] == "failed (unexpected)"
+    assert beit[4] == r"gate ledger failed: 1 open: \<b\>x\|y\</b\>"
     assert "not as the list expects: beit" in text
     assert "a row may take 600 to 900 s" in text
 
@@ -129,6 +129,6 @@ def test_the_page_asks_for_nothing_and_runs_nothing_of_others() -> None:
 def test_markdown_keeps_hostile_text_in_its_cell() -> None:
     text = as_markdown(matrix(msgspec.structs.replace(FAILED, reason=HOSTILE)))
     row = table(text, "Not ported")[1]
-    assert len(row) == 6
+    assert len(row) == 7
     assert "<script>" not in text
     assert "\u202e" not in text

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from porter import hub
@@ -19,7 +20,7 @@ from porter.records.inspection import (
     ProcessorFacts,
     TensorInfo,
 )
-from porter.support import check_supported, reject_unexportable, reject_unloadable
+from porter.support import check_supported, reject_unexportable, reject_unloadable, rewritable
 from tests.model_folders import VIT_CONFIG, VIT_PROCESSOR, WEIGHTS, write_model
 
 TARGET = "4.57.6"
@@ -561,6 +562,34 @@ def test_model_without_any_way_to_onnx(tmp_path: Path) -> None:
     fine = ExportAttempt(opset=18, attention="eager", ok=True)
     reject_unexportable(found, ModelProbe(transformers=TARGET, state=(), exports=(telling, fine)))
     reject_unexportable(found, PROBE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_rewritable"),
+    [
+        ({"operator": "aten::col2im"}, True),
+        ({"operator": "aten::_upsample_bicubic2d_aa"}, True),
+        ({"error": "ONNX Runtime differs from torch by 4.0e-03 (relative), more than 1e-03"}, True),
+        ({"operator": "aten::linalg_det"}, False),
+        ({"operator": "aten::col2im", "ok": True}, False),
+    ],
+)
+def test_an_exporter_that_stops_where_a_copy_is_rewritten_is_no_end(
+    tmp_path: Path, changes: dict[str, object], is_rewritable: bool
+) -> None:
+    found = looking(write_model(tmp_path / "m"))
+    attempt = msgspec.structs.replace(ExportAttempt(opset=17, attention="eager", ok=False), **changes)
+    by_another = ExportAttempt(opset=18, attention="eager", exporter="dynamo", ok=True)
+    probe = ModelProbe(transformers=TARGET, state=(), exports=(attempt, by_another))
+    assert (rewritable(found, probe) == attempt) == is_rewritable
+    alone = msgspec.structs.replace(probe, exports=(attempt,))
+    if is_rewritable:
+        reject_unexportable(found, alone)
+    elif not attempt.ok:
+        with pytest.raises(ModelRejectedError):
+            reject_unexportable(found, alone)
+    detector = msgspec.structs.replace(found.task, task="object-detection")
+    assert rewritable(msgspec.structs.replace(found, task=detector), probe) is None
 
 
 def test_config_is_kept_as_it_stands(tmp_path: Path) -> None:

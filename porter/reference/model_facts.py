@@ -119,14 +119,12 @@ class ModelFacts(Record, frozen=True, kw_only=True):
     Attributes:
         config: what transformers takes where config.json is silent.
         values: formulas, each of which may use those before it.
-        strategies: the strategies after native, and whether the architecture would fit them.
     """
 
     model_type: str
     config: dict[str, Any]
     values: dict[str, str] = {}
     native: Native
-    strategies: dict[str, str] = {}
 
 
 @functools.cache

@@ -69,7 +69,7 @@ def rejected(inspected: Inspection, references: tuple[Reference, ...]) -> str:
     strategy = choose(probed(inspected), references, references[0].release).strategy
     assert strategy.strategy == "compose"
     assert list(strategy.rejected) == ["native", "timm", "transplant"]
-    assert "no rules yet from vit to a model of timm" in strategy.rejected["timm"]
+    assert f"no rules yet from {inspected.model_type} to a model of timm" in strategy.rejected["timm"]
     assert strategy.rejected["transplant"] == "the source of the model was not lifted"
     with pytest.raises(ModelRejectedError, match="by the strategy native") as refused:
         choose(probed(inspected), references, references[0].release, forced="native")
@@ -269,20 +269,20 @@ def test_a_model_type_without_facts_is_held(references: tuple[Reference, ...]) -
         "return_dict": False,
         "odd": None,
     }
-    beit = msgspec.structs.replace(
-        inspection(), model_type="beit", architecture="BeitForImageClassification", config=config
+    cvt = msgspec.structs.replace(
+        inspection(), model_type="cvt", architecture="CvtForImageClassification", config=config
     )
-    strategy = choose(probed(beit), references, references[0].release).strategy
+    strategy = choose(probed(cvt), references, references[0].release).strategy
 
     assert list(strategy.rejected) == ["native", "timm", "transplant"]
-    assert "no facts yet on how a beit model" in strategy.rejected["native"]
-    assert native_coverage(beit, references[0]).match is None
+    assert "no facts yet on how a cvt model" in strategy.rejected["native"]
+    assert native_coverage(cvt, references[0]).match is None
     held = strategy.held
     assert held is not None
     assert held.config == {
-        "architectures": ["BeitForImageClassification"],
+        "architectures": ["CvtForImageClassification"],
         "depths": [2, 2],
-        "model_type": "beit",
+        "model_type": "cvt",
     }
     assert (held.attention, held.heads, held.embed_dim, held.head_bias) == (
         "eager",

@@ -7,11 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from porter.gates.catalogue import GATES
 from porter.records.base import from_json, to_json
+from porter.records.reference import HeldModel, StrategyChoice
 from porter.records.review import Review, ReviewFile, ReviewGate
+from porter.records.transplant import Lifted, Tweak
 from porter.report import changes
 from porter.report import page as page_module
 from porter.report.page import render
@@ -300,6 +303,39 @@ def test_a_hop_is_read_however_its_gate_wrote_the_numbers() -> None:
     ):
         empty = hop(**odd)
         assert (empty.relative, empty.tolerance, empty.series) == (None, None, ())
+
+
+def test_what_was_lifted_and_rewritten_is_said(make: Make) -> None:
+    found = review(make("complete"))
+    assert found.reference is not None
+    strategy = StrategyChoice(
+        strategy="transplant",
+        reason="it was lifted",
+        held=HeldModel(
+            architecture="OddForImageClassification",
+            config={"depths": [1]},
+            attention="eager",
+            heads=("head",),
+            embed_dim=8,
+            head_bias=True,
+            stages=("stem",),
+        ),
+        lifted=Lifted(
+            architecture="OddForImageClassification",
+            transformers="4.57.6",
+            text="",
+            header=(),
+            config={},
+            origins=("odd",),
+            copyrights=("Copyright 2020 Somebody",),
+            tweaks=(Tweak(name="grid-dtype", text="the grid has a type", places=2, exact=True),),
+        ),
+    )
+    reference = msgspec.structs.replace(found.reference, strategy=strategy)
+    page = render(msgspec.structs.replace(found, reference=reference)).decode()
+    assert "<code>OddForImageClassification</code> lifted from transformers" in page
+    assert "lifted from <code>odd</code> of transformers 4.57.6" in page
+    assert "in 2 places: the grid has a type; the numbers are the same, bit for bit" in page
 
 
 def test_facts_of_the_model_and_why_this_strategy_are_there(make: Make) -> None:

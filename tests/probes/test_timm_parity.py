@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ import pytest
 
 from porter.records.base import to_json
 from porter.records.inspection import TensorInfo
+from porter.records.probes import MakeModel
 from porter.records.sandbox import Environment
 from porter.reference.timm_facts import Found, find, timm_table
 from porter.weights.ledger import audit
@@ -76,7 +76,6 @@ _COMMON = """
 import json, sys, warnings
 from pathlib import Path
 import timm, torch, transformers
-from torch.nn.modules.batchnorm import _BatchNorm
 from porter.weights.kernel.files import SPELLING
 
 torch.set_num_threads(1)
@@ -101,34 +100,16 @@ def table(state, file=""):
 _MAKE = (
     _COMMON
     + """
-import importlib.util
 from safetensors.torch import load_file
-spec = importlib.util.spec_from_file_location("make", sys.argv[3])
-make = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(make)
+from porter.weights.kernel.fresh import make
 tables = {}
 for name, case in json.load(open(sys.argv[1])).items():
-    folder = Path(case["folder"])
-    request = {"folder": str(folder), "architecture": case["class"], "config": case["config"],
-               "processor": {}, "labels": [f"l{i}" for i in range(CLASSES)], "seed": 1, "shard_bytes": 0,
-               "dtype": "float32"}
-    make.run(request)
-    model = getattr(transformers, case["class"]).from_pretrained(folder)
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    if norms:
-        # With the statistics of something else the images would not show in the logits.
-        for norm in norms:
-            norm.momentum = 1.0
-        torch.manual_seed(2)
-        model.train()(pixel_values=torch.randn(16, 3, SIDE, SIDE))
-        for norm in norms:
-            norm.running_mean.add_(0.1 * torch.randn_like(norm.running_mean) * norm.running_var.sqrt())
-            norm.running_var.mul_((0.2 * torch.randn_like(norm.running_var)).exp())
-        model.save_pretrained(folder)
+    make(case["make"])
+    folder = Path(case["make"]["folder"])
     stored = table(load_file(folder / "model.safetensors"), "model.safetensors")
     tables[name] = [stored, table(wrapped(case).state_dict())]
 json.dump(tables, open(sys.argv[2], "w"))
-""".replace("CLASSES", str(CLASSES)).replace("SIDE", str(SIDE))
+"""
 )
 
 _COMPARE = (
@@ -138,8 +119,8 @@ from porter.weights.kernel.files import ModelFolder
 from porter.weights.kernel.operations import execute_all
 found = {}
 for name, case in json.load(open(sys.argv[1])).items():
-    folder = Path(case["folder"])
-    kind = getattr(transformers, case["class"])
+    folder = Path(case["make"]["folder"])
+    kind = getattr(transformers, case["make"]["architecture"])
     source = kind.from_pretrained(folder, attn_implementation="eager").eval()
     target = wrapped(case)
     tensors = dict(execute_all(case["operations"], ModelFolder(folder)))
@@ -180,17 +161,20 @@ def measured(
         found = offered(name)
         assert found.entry is not None
         cases[name] = {
-            "folder": str(root / str(number)),
-            "class": architecture,
-            "config": config,
+            "make": MakeModel(
+                folder=str(root / str(number)),
+                architecture=architecture,
+                config=config,
+                labels=tuple(f"label {index}" for index in range(CLASSES)),
+                calibrate=(3, SIDE, SIDE),
+            ),
             "timm": found.entry.architecture,
             "arguments": found.arguments,
             "eps": found.norm_eps,
         }
     asked, answered = root / "cases.json", root / "answers.json"
     asked.write_bytes(to_json(cases))
-    probe = Path(__file__).parents[2] / "porter" / "probes" / "make_demo_model.py"
-    python(tao_environment, _MAKE, str(asked), str(answered), str(probe), cwd=root)
+    python(tao_environment, _MAKE, str(asked), str(answered), cwd=root)
     for name, (source, target) in json.loads(answered.read_bytes()).items():
         before = msgspec.convert(source, tuple[TensorInfo, ...])
         after = msgspec.convert(target, tuple[TensorInfo, ...])

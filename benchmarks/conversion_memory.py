@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from porter.records.inspection import TensorInfo
@@ -66,7 +66,7 @@ def convert(root: Path, size: str, dtype: str) -> Conversion:
     model, out = root / "model", root / "out"
     model.mkdir()
     out.mkdir()
-    table = write_model(model / "model.safetensors", width, layers, patch, dtype)
+    table = write_model(model / "model.safetensors", shapes(width, layers, patch), dtype)
     sandbox = HostSandbox(ensure("tao-pytorch-7.0.1", progress=print), root / "runs")
     target = TargetSpec(
         package_root=str(KIT),
@@ -86,13 +86,12 @@ def convert(root: Path, size: str, dtype: str) -> Conversion:
     return run_probe(sandbox, "convert", request, Conversion, mounts=mounts)
 
 
-def write_model(path: Path, width: int, layers: int, patch: int, dtype: str) -> tuple[TensorInfo, ...]:
-    """Write random bytes under the names and shapes of a ViT; return its table."""
-    table = tuple(
-        TensorInfo(name=name, shape=shape, dtype=dtype, file=path.name)
-        for name, shape in shapes(width, layers, patch)
-    )
-    header: dict[str, object] = {}
+def write_model(
+    path: Path, tensors: Iterable[tuple[str, tuple[int, ...]]], dtype: str
+) -> tuple[TensorInfo, ...]:
+    """Write random bytes under names and shapes; return their table."""
+    table = tuple(TensorInfo(name=name, shape=shape, dtype=dtype, file=path.name) for name, shape in tensors)
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for each in table:
         length = BYTES[dtype]

@@ -22,7 +22,7 @@ MARGIN = 64 * 2**20
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Convert, watching the anonymous memory."""
     from porter.weights.kernel.archive import size_of
-    from porter.weights.kernel.checkpoint import layout_of, write_checkpoint
+    from porter.weights.kernel.checkpoint import layout_of, lightning_version, write_checkpoint
     from porter.weights.kernel.files import BrokenFileError, ModelFolder
     from porter.weights.kernel.memory import AnonymousPeak
     from porter.weights.kernel.models import computed_tensors
@@ -36,10 +36,13 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
     computed = computed_tensors(plan, request["target"], path.parent)
     source = ModelFolder(Path(request["folder"]))
-    with AnonymousPeak() as memory:
+    lightning = lightning_version()
+    with AnonymousPeak(seconds=0.005) as memory:
         try:
             _check_zeros(plan, source)
-            digest = write_checkpoint(plan, source, computed, path, second, watch=memory.sample)
+            digest = write_checkpoint(
+                plan, source, computed, path, second, lightning=lightning, watch=memory.sample
+            )
         except (BrokenFileError, OSError) as error:
             raise ProbeError(
                 "a weight file of the model cannot be read",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -111,6 +112,19 @@ def test_status_shows_every_gate(ported: tuple[Path, Done], e2e_cache: Path) -> 
     done = run_porter(e2e_cache, "status", ported[0])
     assert done.code == 0
     assert all(gate.id in done.out for gate in GATES)
+
+
+def test_the_ledger_lies_beside_the_checkpoint_with_what_was_measured(
+    ported: tuple[Path, Done], e2e_cache: Path
+) -> None:
+    paths = run_porter(e2e_cache, "status", ported[0], "--json").json["paths"]
+    ledger = json.loads(Path(paths["ledger"]).read_text())
+    files = ledger["checkpoint"]
+    assert hashlib.sha256(Path(paths["checkpoint"]).read_bytes()).hexdigest() == files["sha256"]
+    assert Path(paths["safetensors"]).name == files["safetensors"]
+    assert sum(ledger["fates"].values()) == len(ledger["rows"])
+    assert "leftover" not in ledger["fates"]
+    assert any(row["inert"] is not None for row in ledger["rows"])
 
 
 def test_the_steps_that_gates_name_are_there(ported: tuple[Path, Done]) -> None:

@@ -14,7 +14,7 @@ from tests.probes.conftest import KIT, LABELS, Bench, headers, with_operations
 pytestmark = pytest.mark.torch_env
 
 _COMPARE = """
-import json, sys, torch
+import json, sys, torch, zipfile
 from transformers import AutoModel, AutoModelForImageClassification
 
 saved = torch.load(sys.argv[1], weights_only=True)
@@ -37,6 +37,7 @@ pairs = {
 print(json.dumps({
     "keys": sorted(set(saved) - {"state_dict"}),
     "tag": saved["tao_model"],
+    "damaged": zipfile.ZipFile(sys.argv[1]).testzip(),
     "prefixed": all(name.startswith("model.") for name in saved["state_dict"]),
     "names": list(state),
     "dtypes": sorted({str(each.dtype) for each in state.values()}),
@@ -57,7 +58,7 @@ def test_the_checkpoint_holds_every_tensor_under_the_names_that_tao_reads(bench:
     read = bench.python(_COMPARE, done.checkpoint, bench.model("whole"), "whole")
     assert read["different"] == []
     assert read["names"] == [each.name for each in bench.built().tensors]
-    assert (read["tag"], read["prefixed"]) == ("classification", True)
+    assert (read["tag"], read["prefixed"], read["damaged"]) == ("classification", True, None)
     assert read["keys"] == ["epoch", "global_step", "pytorch-lightning_version", "tao_model"]
     assert sorted(path.name for path in out.iterdir()) == ["port.pth"]
 

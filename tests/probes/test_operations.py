@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +26,8 @@ torch.manual_seed(0)
 tensors = {
     "a": torch.randn(4, 3), "b": torch.randn(2, 3), "half": torch.randn(4, 3).bfloat16(),
     "position": torch.randn(1, 17, 8), "ids": torch.arange(6), "flags": torch.tensor([True, False]),
-    "empty": torch.empty(0, 3), "scalar": torch.tensor(2.5),
+    "empty": torch.empty(0, 3), "scalar": torch.tensor(2.5), "table": torch.randn(17, 8),
+    "large": torch.randn(300, 1000).bfloat16(), "deep": torch.randn(5, 70000, 1),
 }
 layout = {name: (SPELLING[each.dtype], tuple(each.shape)) for name, each in tensors.items()}
 write_safetensors(root / "m.safetensors", tensors.items(), layout)
@@ -41,12 +44,23 @@ wanted = {
     "columns": torch.cat([tensors["a"], tensors["half"].float()], dim=1),
     "flat": tensors["a"].reshape(12), "flat_wide": tensors["half"].float().reshape(12),
     "slice": tensors["a"][1:3], "slice_column": tensors["a"][:, 1:2],
-    "select": tensors["a"][[3, 1, 0, 2]], "zeros": torch.zeros(3, 2),
+    "select": tensors["a"][[3, 1, 0, 2]], "halves": tensors["a"][[2, 3, 0, 1]],
+    "select_column": tensors["half"].float()[:, [2, 0, 1]],
+    "turned": tensors["a"].T, "turned_wide": tensors["half"].float().T,
+    "turned_back": tensors["position"].permute(2, 0, 1),
+    "gap": torch.cat([torch.zeros(2, 3), tensors["b"], torch.zeros(2, 3), tensors["a"]]),
+    "gap_column": torch.cat([torch.zeros(4, 5), tensors["half"].float()], dim=1),
+    "ones": torch.ones(3, 2), "zero": torch.tensor(0.0),
+    "grid_flat": resample_abs_pos_embed(tensors["table"][None], [6, 6], num_prefix_tokens=1)[0],
+    "large": tensors["large"].float(), "large_turned": tensors["large"].float().T,
+    "deep": tensors["deep"].permute(2, 0, 1), "deep_turned": tensors["deep"].permute(2, 1, 0),
+    "zeros": torch.zeros(3, 2),
     "grid": resample_abs_pos_embed(tensors["position"], [6, 6], num_prefix_tokens=1),
     "grid_plain": resample_abs_pos_embed(tensors["position"], [2, 3], num_prefix_tokens=1, antialias=False),
 }
 print(json.dumps({
-    "written": all(torch.equal(each, tensors[name]) for name, each in again.items()) and len(again) == 8,
+    "written": len(again) == len(tensors)
+        and all(torch.equal(each, tensors[name]) for name, each in again.items()),
     "different": [name for name, each in wanted.items() if not torch.equal(each, made[name])],
     "checked": sorted(wanted),
     "noise": [made["noise"].std().item(), made["noise"].abs().max().item()],
@@ -83,6 +97,28 @@ def test_every_operation_makes_what_torch_and_timm_make(bench: Bench) -> None:
         step("slice", "slice", (2, 3), a, start=1, stop=3),
         step("slice", "slice_column", (4, 1), a, axis=1, start=1, stop=2),
         step("select", "select", (4, 3), a, index=(3, 1, 0, 2)),
+        step("select", "halves", (4, 3), a, index=(1, 0)),
+        step("select", "select_column", (4, 3), half, axis=1, index=(2, 0, 1)),
+        step("permute", "turned", (3, 4), a, axes=(1, 0)),
+        step("permute", "turned_wide", (3, 4), half, axes=(1, 0)),
+        step("permute", "turned_back", (8, 1, 17), position, axes=(2, 0, 1)),
+        step("concat", "gap", (10, 3), b, a, starts=(2, 6)),
+        step("concat", "gap_column", (4, 8), half, axis=1, starts=(5,)),
+        step("ones", "ones", (3, 2)),
+        step("zeros", "zero", ()),
+        step(
+            "interpolate",
+            "grid_flat",
+            (37, 8),
+            info("table", (17, 8)),
+            prefix=1,
+            source_grid=(4, 4),
+            target_grid=(6, 6),
+        ),
+        step("copy", "large", (300, 1000), info("large", (300, 1000), "BF16")),
+        step("permute", "large_turned", (1000, 300), info("large", (300, 1000), "BF16"), axes=(1, 0)),
+        step("permute", "deep", (1, 5, 70000), info("deep", (5, 70000, 1)), axes=(2, 0, 1)),
+        step("permute", "deep_turned", (1, 70000, 5), info("deep", (5, 70000, 1)), axes=(2, 1, 0)),
         step("zeros", "zeros", (3, 2)),
         step("interpolate", "grid", (1, 37, 8), position, prefix=1, source_grid=(4, 4), target_grid=(6, 6)),
         step(
@@ -135,6 +171,9 @@ def test_operations_that_do_not_fit_make_nothing(bench: Bench) -> None:
         Operation(op="reshape", target=info("x", (6,)), sources=(bias,)),
         Operation(op="concat", target=info("x", (12,)), sources=(bias, bias)),
         Operation(op="concat", target=info("x", (9,)), sources=(bias, bias)),
+        Operation(op="concat", target=info("x", (12,)), sources=(bias, bias), starts=(0, 4)),
+        Operation(op="select", target=info("x", (5,)), sources=(bias,), index=(1, 0)),
+        Operation(op="permute", target=info("x", (6,)), sources=(bias,), axes=(0,)),
         Operation(op="slice", target=info("x", (3,)), sources=(bias,), start=3, stop=6),
         Operation(op="copy", target=info("x", (5,)), sources=(bias,)),
     ]
@@ -218,3 +257,41 @@ def test_the_memory_watch_sees_what_was_freed_before_it_ended(bench: Bench) -> N
     quiet, baseline, peak = bench.python(_WATCH)
     assert quiet < 2**20 < baseline
     assert 95 * 2**20 < peak < 120 * 2**20
+
+
+_DIRECT = """
+import hashlib, json, os, sys
+from pathlib import Path
+from porter.weights.kernel.checkpoint import _Hashed
+from porter.weights.kernel.direct import BLOCK, DirectFile
+
+wrong = []
+for folder in sys.argv[1:]:
+    for size in (0, 1, 4095, 4096, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 77):
+        for kind in (DirectFile, _Hashed):
+            data, path = os.urandom(size), Path(folder) / "file"
+            path.write_bytes(b"older and longer" * BLOCK)
+            file = kind(path)
+            for start in range(0, size, 100_003):
+                file.write(memoryview(data)[start : start + 100_003])
+            at = file.tell()
+            file.sync()
+            file.close()
+            right = path.read_bytes() == data and at == size
+            if kind is _Hashed:
+                right = right and file.digest == hashlib.sha256(data).hexdigest()
+            if not right:
+                wrong.append([folder, size, kind.__name__])
+            path.unlink()
+print(json.dumps(wrong))
+"""
+
+
+def test_files_of_every_length_are_written_whole_on_disk_and_in_memory(bench: Bench, tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    folders = [tmp_path]
+    if memory.is_dir():
+        folders.append(Path(tempfile.mkdtemp(dir=memory)))
+    assert bench.python(_DIRECT, *folders) == []
+    for folder in folders[1:]:
+        folder.rmdir()

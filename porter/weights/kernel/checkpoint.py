@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any, cast
@@ -16,6 +14,7 @@ from typing import IO, Any, cast
 import torch
 
 from porter.weights.kernel.archive import Layout, SafetensorsArchive, TorchArchive, bytes_of
+from porter.weights.kernel.direct import DirectFile
 from porter.weights.kernel.files import SPELLING, ModelFolder
 from porter.weights.kernel.operations import chunks
 
@@ -33,7 +32,7 @@ def safetensors_key(name: str) -> str:
     return f"backbone.{name}" if changed else name
 
 
-def content_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+def content_of(plan: Mapping[str, Any], lightning: str) -> dict[str, Any]:
     """Return the mapping to save, its state dict still empty.
 
     One file serves both loaders: ``tao_model`` makes TAO's weight loader strip the plan's prefix, and
@@ -43,7 +42,7 @@ def content_of(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "epoch": 0,
         "global_step": 0,
-        "pytorch-lightning_version": lightning_version(),
+        "pytorch-lightning_version": lightning,
         "state_dict": {},
         "tao_model": plan["tao_model"],
     }
@@ -62,6 +61,7 @@ def write_checkpoint(
     path: Path,
     safetensors: Path | None = None,
     *,
+    lightning: str = "",
     watch: Callable[[], None] = lambda: None,
 ) -> str:
     """Carry out *plan* into *path*, and the same tensors into *safetensors*; whole or not at all.
@@ -74,6 +74,7 @@ def write_checkpoint(
         computed: the tensors of ``plan["computed"]``, from a module that was just built.
         path: the ``.pth`` to write.
         safetensors: the second file, where one is wanted.
+        lightning: version of Lightning that will read it; empty to look for it.
         watch: called between tensors.
 
     Returns:
@@ -81,9 +82,10 @@ def write_checkpoint(
     """
     layout = layout_of(plan)
     prefixed = {plan["key_prefix"] + name: entry for name, entry in layout.items()}
+    content = content_of(plan, lightning or lightning_version())
     with ExitStack() as stack:
         handle = stack.enter_context(_hashed(stack.enter_context(_replacing(path))))
-        archive = stack.enter_context(TorchArchive(cast(IO[bytes], handle), content_of(plan), prefixed))
+        archive = stack.enter_context(TorchArchive(cast(IO[bytes], handle), content, prefixed))
         copy = stack.enter_context(_second(safetensors, layout)) if safetensors else None
         for parts in _tensors(plan, source, computed):
             archive.begin()
@@ -137,10 +139,9 @@ def _replacing(path: Path) -> Iterator[Path]:
 @contextmanager
 def _second(path: Path, layout: Layout) -> Iterator[SafetensorsArchive]:
     plain = {safetensors_key(name): entry for name, entry in layout.items()}
-    with _replacing(path) as partial, partial.open("wb") as handle:
-        yield SafetensorsArchive(handle, plain)
-        handle.flush()
-        os.fsync(handle.fileno())
+    with _replacing(path) as partial, closing(DirectFile(partial)) as handle:
+        yield SafetensorsArchive(cast(IO[bytes], handle), plain)
+        handle.sync()
 
 
 @contextmanager
@@ -153,45 +154,32 @@ def _hashed(path: Path) -> Iterator[_Hashed]:
         handle.close()
 
 
-class _Hashed(io.RawIOBase):
-    """A file whose digest is taken by a second thread while it is written, from begin to end."""
+class _Hashed(DirectFile):
+    """A file whose digest is taken by a second thread while it is written."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self._at = 0
+        super().__init__(path)
         self._queue: queue.Queue[bytes | memoryview | None] = queue.Queue(_QUEUED)
         self._running = hashlib.sha256()
         self._thread = threading.Thread(target=self._hash, daemon=True)
         self._thread.start()
         self.digest = ""
 
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
     def write(self, data: Any) -> int:
-        size = memoryview(data).nbytes
         self._queue.put(data)
-        self._file.write(data)
-        self._at += size
-        return size
+        return super().write(data)
 
     def sync(self) -> None:
         """Bring everything to the disk and finish the digest."""
         self._queue.put(None)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        super().sync()
         self._thread.join()
         self.digest = self._running.hexdigest()
 
     def close(self) -> None:
-        if not self.closed:
-            if self._thread.is_alive():
-                self._queue.put(None)
-                self._thread.join()
-            self._file.close()
+        if not self.closed and self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
         super().close()
 
     def _hash(self) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from porter.weights.kernel.files import DTYPES, ModelFolder
 
-CHUNK = 2**20
+CHUNK = 2**18
 """Bytes of a piece that has to be made; small, as it is all that a conversion needs of memory."""
 
 Operation = dict[str, Any]

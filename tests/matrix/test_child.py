@@ -52,6 +52,8 @@ def test_it_keeps_output_and_error_apart_and_tells_its_end(tmp_path: Path) -> No
 def test_it_can_be_asked_to_stop(tmp_path: Path) -> None:
     process = child(tmp_path, SLEEPS)
     wait(lambda: is_up(tmp_path))
+    (alone,) = _with('print("asked")')
+    assert os.getpgid(alone) != os.getpgid(0), "^C on a terminal would reach it twice"
     process.interrupt()
     wait(lambda: process.ended)
     assert (tmp_path / "out").read_text() == "up\nasked\n"

@@ -43,6 +43,7 @@ def test_a_row_works_in_a_clone_that_shares_the_users(tmp_path: Path) -> None:
     assert (tmp_path / "tree" / "big" / "data.py").exists()
     assert (git(clone, "for-each-ref"), git(clone, "worktree", "list")) == before
     assert not (own / "setup.py").exists()
+    assert (own / ".git" / "objects" / "info" / "alternates").exists(), "its objects are the user's"
 
 
 def test_a_sparse_clone_hands_on_its_patterns(tmp_path: Path) -> None:

@@ -150,3 +150,13 @@ REWRITTEN = {
 NOT_EXACT = ("pvt_v2-linear",)
 NO_IMAGES = ("siglip2",)
 """The cases whose model takes no images (B, 3, H, W), but patches: porter turns them away in phase 1."""
+
+_NOT_TESTED = (
+    *("deit", "dinov2-swiglu", "donut-swin", "hgnet_v2", "levit-teacher", "metaclip_2", "resnet-bottleneck"),
+    *("segformer", "textnet"),
+)
+TESTED = [name for name in FAMILIES if name not in _NOT_TESTED]
+"""The cases that the tests run; of the others, ``python -m tests.transplant`` shows what becomes of them."""
+
+EXPORTED = ("clip", "mobilevit", "resnet", "swin", *REWRITTEN)
+"""The cases that the tests export to ONNX."""

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from porter.gates.findings import read_end, recorded, steps
 from porter.records.sandbox import Environment
-from porter.records.validate import Finding, LintEnd
-from tests.transplant.conftest import EXPORTED, Case
-from tests.transplant.families import FAMILIES, NO_IMAGES, NOT_EXACT, REWRITTEN
+from tests.transplant.bench import Case, lint
+from tests.transplant.families import EXPORTED, FAMILIES, NO_IMAGES, NOT_EXACT, REWRITTEN, TESTED
 
 pytestmark = pytest.mark.torch_env
 
-WITH_IMAGES = [name for name in FAMILIES if name not in NO_IMAGES]
+WITH_IMAGES = [name for name in TESTED if name not in NO_IMAGES]
 # More than these would take longer than all other linters together.
-PYLINTED = ("clip", "levit-teacher", "pvt_v2-linear", "swin")
+PYLINTED = ("clip", "pvt_v2-linear", "swin")
 UNTRAINED = {
     # A mask token that nothing is masked with, and the parts of a text model's pooling.
     "dinov2": 1,
-    "dinov2-swiglu": 1,
     "dinov2_with_registers": 1,
     "clip": 2,
-    "metaclip_2": 2,
     "siglip": 11,
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", TESTED)
 def test_the_numbers_are_those_of_transformers(cases: dict[str, Case], name: str) -> None:
     trial = cases[name].trial
     assert (trial.error, trial.missing, trial.unexpected) == ("", (), ())
@@ -81,7 +76,7 @@ def test_what_was_rewritten_is_said(cases: dict[str, Case], name: str) -> None:
     assert lifted.exact == (name not in NOT_EXACT)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", TESTED)
 def test_it_imports_torch_and_the_standard_library_alone(cases: dict[str, Case], name: str) -> None:
     imported = set()
     for node in ast.walk(ast.parse(cases[name].lifted.text)):
@@ -93,7 +88,7 @@ def test_it_imports_torch_and_the_standard_library_alone(cases: dict[str, Case],
     assert imported - {"torch", "numpy"} <= sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", TESTED)
 def test_whose_code_it_is_stays_said(cases: dict[str, Case], name: str) -> None:
     case = cases[name]
     head = case.lifted.text.partition('"""')[0]
@@ -114,7 +109,7 @@ def test_whose_code_it_is_stays_said(cases: dict[str, Case], name: str) -> None:
     assert case.lifted.copyrights
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", TESTED)
 def test_loss_pruning_and_other_tasks_are_gone(cases: dict[str, Case], name: str) -> None:
     tree = ast.parse(cases[name].lifted.text)
     classes = [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
@@ -144,20 +139,4 @@ def test_only_settings_that_are_read_are_kept(cases: dict[str, Case]) -> None:
 def test_the_linters_of_the_repositories_find_nothing(
     cases: dict[str, Case], deploy_environment: Environment, tmp_path: Path
 ) -> None:
-    names = {}
-    for name, case in cases.items():
-        path = f"{name.replace('-', '_')}.py"
-        (tmp_path / path).write_text(case.lifted.text, encoding="utf-8")
-        names[name] = path
-    found: list[Finding] = []
-    for step in steps(dict(recorded()), str(tmp_path), list(names.values())):
-        files = [names[name] for name in PYLINTED] if step.tool == "pylint" else list(step.files)
-        done = subprocess.run(
-            [deploy_environment.python, "-m", *step.argv, *files],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        found += read_end(step, LintEnd(exit_code=done.returncode, out=done.stdout, err=done.stderr))
-    assert [f"{item.path}:{item.line}: {item.code} {item.text}" for item in found] == []
+    assert lint(deploy_environment, tmp_path, cases, PYLINTED) == []

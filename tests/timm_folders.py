@@ -70,22 +70,24 @@ def request(
     *,
     arguments: dict[str, Any] | None = None,
     labels: tuple[str, ...] = LABELS,
+    as_timm: bool = True,
     **pretrained: Any,
 ) -> MakeModel:
-    """Return the request that makes a timm model with perturbed random weights, as transformers saves it."""
+    """Return the request that makes a timm model with perturbed random weights.
+
+    Args:
+        folder: made by the probe.
+        architecture: name that timm knows.
+        arguments: what else it is built with.
+        labels: label by index.
+        as_timm: whether the folder is as a hub repository of timm, or as transformers saves it.
+        pretrained: keys of its pretrained_cfg to set.
+    """
     config = {"architecture": architecture, "pretrained_cfg": {**PRETRAINED, **pretrained}}
     return MakeModel(
         folder=str(folder),
         architecture="TimmWrapperForImageClassification",
         config={**config, "model_args": arguments} if arguments else config,
         labels=labels,
+        as_timm=as_timm,
     )
-
-
-def as_timm_saves(folder: Path) -> Path:
-    """Take out of ``config.json`` what only transformers writes."""
-    path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    kept = {key: value for key, value in config.items() if key in HUB or (key == "model_args" and value)}
-    path.write_text(json.dumps(kept), encoding="utf-8")
-    return folder

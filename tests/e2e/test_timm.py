@@ -8,37 +8,29 @@ from typing import Any
 
 import pytest
 
-from porter.demo import make_model
 from porter.gates.catalogue import GATES
 from porter.records.sandbox import Environment
-from tests.conftest import REAL_CACHE
 from tests.e2e.conftest import LABELS, Done, run_porter
-from tests.timm_folders import PRETRAINED, as_timm_saves
+from tests.models import make_models
+from tests.timm_folders import request
 
 pytestmark = pytest.mark.torch_env
-
-CONFIG = {
-    "architecture": "test_vit",
-    # Of 48 by 47 pixels, or of 35 by 34, half a pixel is left at the side that is cropped.
-    "pretrained_cfg": PRETRAINED | {"input_size": [3, 32, 32], "crop_pct": 0.9},
-    "model_args": {"img_size": 32, "depth": 2},
-}
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small timm model with perturbed random weights."""
-    folder = tmp_path_factory.mktemp("model") / "timm-mini"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PORTER_CACHE", str(REAL_CACHE))
-        made = make_model(
-            folder,
-            architecture="TimmWrapperForImageClassification",
-            config=CONFIG,
-            processor={},
-            labels=LABELS,
-        )
-    return as_timm_saves(made)
+    root = tmp_path_factory.mktemp("model")
+    made = request(
+        root / "timm-mini",
+        "test_vit",
+        arguments={"img_size": 32, "depth": 2},
+        labels=LABELS,
+        # At the side that is cropped, half a pixel is left of many an image.
+        input_size=[3, 32, 32],
+    )
+    make_models(tao_environment, root, {"timm-mini": made})
+    return root / "timm-mini"
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ LOOK = """
 import json, sys
 import torch, transformers
 from porter.weights.kernel.heads import body, find_head
+from porter.weights.kernel.models import Observed
 
 COUNT = 5
 torch.manual_seed(1)
@@ -91,6 +92,23 @@ def look(name, model, run):
     found[name] = facts
 
 
+class Tokens(torch.nn.Module):
+    '''The second head is given every token.'''
+
+    def __init__(self):
+        super().__init__()
+        self.top, self.aside = torch.nn.Linear(3, COUNT), torch.nn.Linear(3, COUNT)
+
+    def forward(self, x):
+        tokens = x.flatten(2).transpose(1, 2)
+        return self.top(tokens.mean(dim=1)) + self.aside(tokens).amax(dim=1)
+
+
+def observe():
+    outputs = Observed(Tokens().eval(), ("top", "aside"))(images)
+    return {name: list(tensor.shape) for name, tensor in outputs.items()}
+
+
 for kind in (Plain, Whole, Scaled, Beside, Shared, Fixed):
     model = kind()
     look(kind.__name__, model, model)
@@ -98,7 +116,7 @@ for name, (architecture, config) in json.load(open(sys.argv[1])).items():
     kind = getattr(transformers, architecture)
     model = kind(kind.config_class(**config, num_labels=COUNT))
     look(name, model, lambda x, model=model: model(pixel_values=x).logits)
-json.dump(found, open(sys.argv[2], "w"))
+json.dump({"heads": found, "observed": observe()}, open(sys.argv[2], "w"))
 """
 _VIT = {
     "hidden_size": 16,
@@ -136,14 +154,24 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def heads(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What is found of hand-made models and of families whose heads differ."""
+def looked(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     work = tmp_path_factory.mktemp("heads")
     (work / "families.json").write_text(json.dumps(FAMILIES))
     paths = (work / "families.json", work / "found.json")
     python(tao_environment, LOOK, *map(str, paths), cwd=work)
     found: dict[str, Any] = json.loads(Path(paths[1]).read_text())
     return found
+
+
+@pytest.fixture(scope="module")
+def heads(looked: dict[str, Any]) -> dict[str, Any]:
+    """What is found of hand-made models and of families whose heads differ."""
+    found: dict[str, Any] = looked["heads"]
+    return found
+
+
+def test_heads_may_be_given_tensors_of_different_ranks(looked: dict[str, Any]) -> None:
+    assert looked["observed"] == {"logits": [2, 5], "features": [2, 3 + 64 * 64 * 3]}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from porter.records.inspection import ModelProbe
 from porter.records.probes import InspectModel
 from porter.records.sandbox import Environment
 from tests.models import python, read, serve
-from tests.timm_folders import LABELS, PRETRAINED, as_timm_saves, request
+from tests.timm_folders import LABELS, PRETRAINED, request
 
 pytestmark = pytest.mark.torch_env
 
@@ -36,13 +36,13 @@ def folders(tao_environment: Environment, tmp_path_factory: pytest.TempPathFacto
     """Folders of timm models by name; one is as transformers saves it, with the prefix that it once had."""
     root = tmp_path_factory.mktemp("timm")
     jobs = [
-        ("make_demo_model", request(root / name, architecture, arguments=arguments))
+        (
+            "make_demo_model",
+            request(root / name, architecture, arguments=arguments, as_timm=name != "prefixed"),
+        )
         for name, (architecture, arguments) in MODELS.items()
     ]
     serve(tao_environment, root, list(jobs))
-    for name in MODELS:
-        if name != "prefixed":
-            as_timm_saves(root / name)
     python(tao_environment, _PREFIX, str(root / "prefixed" / "model.safetensors"), cwd=root)
     return root
 

@@ -216,7 +216,8 @@ class Observed:
                 self._features.clear()
                 result = self.module(image)
                 logits.append(result if isinstance(result, torch.Tensor) else result.logits)
-                features.append(torch.cat(self._features, dim=-1))
+                # A second head may be given every token where the first is given their mean.
+                features.append(torch.cat([each.flatten(1) for each in self._features], dim=-1))
         return {"logits": torch.cat(logits), "features": torch.cat(features)}
 
     def _note(self, module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:

@@ -9,11 +9,11 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from porter.errors import DataError
+from porter.errors import DataError, SettingError
 from porter.inspection import named_labels
 from porter.records.base import Record, digest
 from porter.records.inspection import DatasetFacts, SplitFacts
@@ -49,6 +49,50 @@ class Probes(Protocol):
         write: Sequence[Path | str] = (),
     ) -> T:
         """Run the probe *name*; *read* and *write* are the paths that it may see and change."""
+
+
+CLASS_COUNT = "dataset.num_classes"
+"""The setting that asks for another number of classes than the model has."""
+
+
+def asked_classes(settings: Mapping[str, str], labels: Sequence[str]) -> int | None:
+    """Return the number of classes that the head is to have where it is not the model's; None otherwise.
+
+    Raises:
+        SettingError: the setting is no number of classes.
+    """
+    text = settings.get(CLASS_COUNT)
+    if text is None:
+        return None
+    if not text.strip().isdecimal() or int(text) < 2:
+        raise SettingError(
+            CLASS_COUNT,
+            f"--set {CLASS_COUNT}: {text!r} is no number of classes.",
+            why="a classifier tells two classes or more apart",
+            next_step=f"porter port ... --set {CLASS_COUNT}={max(2, len(labels))}",
+        )
+    return None if int(text) == len(labels) else int(text)
+
+
+def asked_labels(settings: Mapping[str, str], labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels that images are made for: the model's, or nameless ones of the number asked for."""
+    asked = asked_classes(settings, labels)
+    return tuple(labels) if asked is None else tuple(f"LABEL_{index}" for index in range(asked))
+
+
+def refuse_other_count(facts: DatasetFacts, settings: Mapping[str, str], labels: Sequence[str]) -> None:
+    """Turn away images of another number of classes than was asked for.
+
+    Raises:
+        DataError: they have another one.
+    """
+    asked = asked_classes(settings, labels)
+    if asked is not None and asked != len(facts.classes):
+        raise DataError(
+            f"{facts.root} has {len(facts.classes)} classes, but --set {CLASS_COUNT}={asked} was given.",
+            why="the head of the converted checkpoint has a row for each of them",
+            next_step=f"--set {CLASS_COUNT}={len(facts.classes)}, or leave it out",
+        )
 
 
 def check(probes: Probes, root: Path, labels: Sequence[str], suffixes: Sequence[str]) -> DatasetFacts:

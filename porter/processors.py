@@ -99,7 +99,7 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
             shortest, size = int(size[0] / share), None
         elif size is not None:
             size = (int(size[0] / share), int(size[1] / share))
-    normalised = bool(merged.get("do_normalize"))
+    mean, std = _normalisation(merged, channels)
     return ProcessorFacts(
         kind=kind,
         size=size,
@@ -107,10 +107,24 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
         resample=_resample(merged.get("resample", 2)),
         crop=crop,
         rescale_factor=_number(merged, "rescale_factor") if merged.get("do_rescale", True) else None,
-        mean=_channels(merged.get("image_mean"), "image_mean", channels) if normalised else (),
-        std=_channels(merged.get("image_std"), "image_std", channels) if normalised else (),
+        mean=mean,
+        std=std,
+        flipped=bool(merged.get("do_flip_channel_order")),
         caveats=tuple(caveats),
     )
+
+
+def _normalisation(merged: Mapping[str, Any], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return all that is subtracted and divided by after the rescale; empty for nothing."""
+    offset = 1.0 if merged.get("rescale_offset") and merged.get("do_rescale", True) else 0.0
+    if not merged.get("do_normalize"):
+        return ((offset,) * channels, (1.0,) * channels) if offset else ((), ())
+    mean = _channels(merged.get("image_mean"), "image_mean", channels)
+    std = _channels(merged.get("image_std"), "image_std", channels)
+    if merged.get("include_top"):
+        # Normalised a second time, with a mean of zero.
+        std = tuple(each * each for each in std)
+    return tuple(each + offset for each in mean), std
 
 
 def takes_any_size(model_type: str) -> bool:

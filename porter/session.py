@@ -15,7 +15,7 @@ from porter.errors import PorterError, SandboxError
 from porter.journal import Journal
 from porter.records.base import Record, digest
 from porter.records.gates import GateResult
-from porter.records.inspection import FromPickles, Inspection, Source
+from porter.records.inspection import DatasetFacts, FromPickles, Inspection, Source
 from porter.records.options import PortOptions
 from porter.records.reference import Layout, Reference, ReferenceChoice, Repo
 from porter.records.sandbox import Limits, Mount, Profile, RunResult, RunSpec
@@ -82,6 +82,7 @@ class PortSession:
             return {name: getattr(options, name) for name in names} | {
                 "files": _listing(options.source),
                 "images": dataset.listing(options.data),
+                "classes": options.settings.get(dataset.CLASS_COUNT, ""),
                 "repos": self.tao.repos,
             }
         if number == 2:
@@ -144,6 +145,16 @@ class PortSession:
         """Phase 1's result; weights that came as pickles are safetensors in it once they were read."""
         found = self.journal.made("inspection", Inspection)
         return found if found.tensors else self._with_pickles_read(found)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that the converted head has rows for: the model's, or the number that was asked for."""
+        from porter import dataset
+
+        labels = self.inspection.labels
+        if dataset.asked_classes(self.options.settings, labels) is None:
+            return dataset.folder_names(labels)
+        return self.journal.made("dataset", DatasetFacts).classes
 
     def _with_pickles_read(self, found: Inspection) -> Inspection:
         from porter import inspection

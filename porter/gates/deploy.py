@@ -179,7 +179,7 @@ def preprocessing_gate(session: PortSession, context: ClassificationContext) -> 
     pictures = session.workspace.state / "evidence" / "preprocessing"
     request = LoaderRequest(
         loader=f"nvidia_tao_deploy.cv.{name}.dataloader:{context.prefix}Loader",
-        shape=(3, context.img_size, context.img_size),
+        shape=(context.channels, context.height, context.width),
         spec=specs_of(session)["evaluate"],
         schema=schema_of(session),
         root=str(work / "preprocess"),

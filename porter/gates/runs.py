@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from porter.dataset import folder_names
 from porter.gates.results import blocked, failed, log_tail, passed
 from porter.gates.views import View, make_view, write_classes
 from porter.generate.context import ClassificationContext
@@ -25,7 +24,7 @@ from porter.records.runs import (
     ScriptStep,
 )
 from porter.records.sandbox import Limits
-from porter.records.weights import Conversion
+from porter.records.weights import Conversion, WeightPlan
 from porter.session import PortSession
 
 _HOURS = 3600
@@ -185,7 +184,7 @@ def script_gates(
     results = session.workspace.results / "gates"
     view = view_of(session)
     labels = session.workspace.state / "labels"
-    write_classes(labels, folder_names(session.inspection.labels))
+    write_classes(labels, session.classes)
     start = small_run(
         session, context, view, f"model.backbone.pretrained_backbone_path={conversion.checkpoint}"
     )
@@ -228,7 +227,7 @@ def script_gates(
     for step in outcome.steps[: len(_MODES)]:
         yield _script_gate(step, context, results, outcome.core)
     if len(outcome.steps) > len(_MODES):
-        yield _predictions_gate(session, outcome.steps[-1], results / "converted", labels, view)
+        yield _predictions_gate(session, outcome.steps[-1], results / "converted", labels, conversion)
 
 
 def _kept(results: Path) -> list[Path]:
@@ -294,7 +293,7 @@ def _script_gate(
 
 
 def _predictions_gate(
-    session: PortSession, step: ScriptOutcome, results: Path, labels: Path, view: View
+    session: PortSession, step: ScriptOutcome, results: Path, labels: Path, conversion: Conversion
 ) -> GateResult:
     if not step.ok:
         return failed(
@@ -307,7 +306,10 @@ def _predictions_gate(
         folder=session.inspection.source.folder,
         csv=str(results / "inference" / "result.csv"),
         classes=str(labels / "classes.txt"),
+        new_head=_new_head(session),
+        checkpoint=conversion.checkpoint,
     )
+    view = view_of(session)
     dataset = session.journal.made("dataset", DatasetFacts)
     answer = session.prove(
         "predictions",
@@ -317,7 +319,14 @@ def _predictions_gate(
             "predictions",
             request,
             PredictionsAnswer,
-            read=[request.folder, results, labels, view.root, dataset.root],
+            read=[
+                request.folder,
+                results,
+                labels,
+                view.root,
+                dataset.root,
+                Path(conversion.checkpoint).parent,
+            ],
         ),
     )
     evidence: dict[str, Any] = {"rows": answer.rows, "max_abs": answer.max_abs, "top_1": answer.top_1}
@@ -327,6 +336,20 @@ def _predictions_gate(
     if not answer.rows or not answer.max_abs <= _PREDICTION_TOLERANCE or answer.top_1 < 1:
         return failed("predictions", said, **evidence)
     return passed("predictions", f"{said} (bound {_PREDICTION_TOLERANCE:.0e})", **evidence)
+
+
+def _new_head(session: PortSession) -> dict[str, str]:
+    """Return where the converted checkpoint keeps the tensors of a new head, by their names in the model."""
+    plan = session.journal.made("ledger-noted", WeightPlan)
+    if plan.head != "re-initialised":
+        return {}
+    heads = zip((plan.source_head, *plan.source_twins), (plan.target_head, *plan.target_twins), strict=True)
+    return {
+        f"{source}{step.target.name.removeprefix(target)}": f"{plan.key_prefix}{step.target.name}"
+        for source, target in heads
+        for step in plan.operations
+        if step.target.name.startswith(f"{target}.")
+    }
 
 
 def entrypoint_gate(session: PortSession, context: ClassificationContext) -> GateResult:

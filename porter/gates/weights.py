@@ -10,7 +10,7 @@ import msgspec
 
 from porter.gates.results import failed, passed
 from porter.records.gates import GateResult
-from porter.records.inspection import ModelProbe
+from porter.records.inspection import DatasetFacts, ModelProbe, TensorInfo
 from porter.records.reference import StrategyChoice
 from porter.records.weights import (
     Conversion,
@@ -38,13 +38,11 @@ _SWAP_FACTOR = 10
 
 def plan(session: PortSession, built: TargetModule, step: str = "weight-plan") -> WeightPlan:
     """Return the weight plan for the module that the staged code builds."""
-    from porter.weights.plan import plan_weights
-
     inspection, choice = session.inspection, session.choice
     strategy = choice.strategy
     probe = session.journal.made("model-probe", ModelProbe)
-    reference = choice.reference
     rules = _rules(session)
+    classes = len(session.classes)
     return session.journal.step(
         step,
         {
@@ -55,18 +53,26 @@ def plan(session: PortSession, built: TargetModule, step: str = "weight-plan") -
             "held": strategy.held,
             "rules": rules,
             "tied": probe.tied,
+            "classes": classes,
         },
         WeightPlan,
-        lambda: plan_weights(
-            inspection.tensors,
-            built.tensors,
-            rules,
-            num_labels=len(inspection.labels),
-            tied=probe.tied,
-            key_prefix=reference.tags[reference.tao_model],
-            tao_model=reference.tao_model,
-            attention=_shared_attention(strategy),
-        ),
+        lambda: _planned(session, built.tensors, classes),
+    )
+
+
+def _planned(session: PortSession, target: Sequence[TensorInfo], classes: int) -> WeightPlan:
+    from porter.weights.plan import plan_weights
+
+    reference = session.reference
+    return plan_weights(
+        session.inspection.tensors,
+        target,
+        _rules(session),
+        num_labels=classes,
+        tied=session.journal.made("model-probe", ModelProbe).tied,
+        key_prefix=reference.tags[reference.tao_model],
+        tao_model=reference.tao_model,
+        attention=_shared_attention(session.choice.strategy),
     )
 
 
@@ -107,7 +113,11 @@ def ledger_gate(session: PortSession, weight_plan: WeightPlan, built: TargetModu
     from porter.weights.ledger import audit
 
     source = session.inspection.tensors
-    problems = audit(weight_plan, source, built.tensors)
+    problems = [*audit(weight_plan, source, built.tensors)]
+    tuned = _tuned(session, weight_plan, built)
+    if tuned:
+        plan_of_data, target, count = tuned
+        problems += [f"with {count} classes: {each}" for each in audit(plan_of_data, source, target)]
     fates: dict[str, int] = {}
     for row in weight_plan.ledger.rows:
         fates[row.fate] = fates.get(row.fate, 0) + 1
@@ -119,19 +129,43 @@ def ledger_gate(session: PortSession, weight_plan: WeightPlan, built: TargetModu
             "ledger",
             f"{len(problems)} open: {problems[0]}{first}",
             fix="the remap rules under references/remap must account for these tensors",
-            problems=list(problems),
+            problems=problems,
             hints={
                 name: [f"{hint.name} ({hint.shape} shape)" for hint in row.hints if hint.of == name]
                 for row in weight_plan.ledger.leftovers
                 for name in sorted({hint.of for hint in row.hints})
             },
         )
+    more: dict[str, Any] = {}
+    if tuned:
+        new = [each.name for each in target if each not in built.tensors]
+        said += f"; {len(new)} tensors of the head begin anew for the {count} classes of the dataset"
+        more = {"fine_tuning": {"classes": count, "head": plan_of_data.head, "initialised": new}}
     return passed(
         "ledger",
         f"closed: {len(source)} source and {len(built.tensors)} target tensors in "
         f"{len(weight_plan.ledger.rows)} rows ({said})",
         fates=fates,
+        **more,
     )
+
+
+def _tuned(
+    session: PortSession, plan: WeightPlan, built: TargetModule
+) -> tuple[WeightPlan, tuple[TensorInfo, ...], int] | None:
+    """Return the plan of a training on the dataset, its module's tensors and classes.
+
+    None where the dataset has as many classes as the head. Only rows of the head depend on their number.
+    """
+    count = len(session.journal.made("dataset", DatasetFacts).classes)
+    if count == len(session.classes) or not plan.target_head:
+        return None
+    heads = tuple(f"{head}." for head in (plan.target_head, *plan.target_twins))
+    target = tuple(
+        msgspec.structs.replace(each, shape=(count, *each.shape[1:])) if each.name.startswith(heads) else each
+        for each in built.tensors
+    )
+    return _planned(session, target, count), target, count
 
 
 def parity_gates(
@@ -259,6 +293,8 @@ def _swaps(session: PortSession, weight_plan: WeightPlan, target: TargetSpec) ->
 
 
 def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
+    from porter.generate.context import mode_of
+
     inspection = session.inspection
     # The probe's scratch dataset has one class.
     alone = msgspec.structs.replace(
@@ -271,6 +307,8 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
         target=alone,
         work=str(_work(session, "preprocessing")),
         pictures=str(pictures),
+        mode=mode_of(inspection.channels),
+        fast=inspection.processor.fast if inspection.processor else False,
     )
     answer = session.prove(
         "preprocessing",
@@ -284,14 +322,20 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
             write=[request.work, request.pictures],
         ),
     )
-    worst = max((item.max_abs for item in answer.checks), default=float("inf"))
     evidence: dict[str, Any] = {
         "checks": {f"{item.image} ({item.dataset})": item.max_abs for item in answer.checks}
     }
-    said = f"{answer.processor}: max difference {worst:.1e} over {len(answer.checks)} tensors"
-    if not answer.within:
-        return failed("preprocessing", said, **evidence)
-    return passed("preprocessing", f"{said} (bound {answer.tolerance:.0e})", **evidence)
+    said = f"{answer.processor}: max difference {answer.worst:.1e} over {len(answer.checks)} tensors"
+    said += f" (bound {answer.tolerance:.0e})"
+    if answer.fast:
+        levels = {f"{item.image} ({item.dataset})": item.levels for item in answer.checks}
+        most = max((item.levels or 0.0 for item in answer.checks), default=0.0)
+        said += (
+            f"; {answer.fast} resizes with torchvision, TAO with Pillow: {most:.1f} levels of 255 apart at "
+            f"most (bound {answer.levels:.0f})"
+        )
+        evidence |= {"levels": levels, "fast": answer.fast}
+    return (passed if answer.within else failed)("preprocessing", said, **evidence)
 
 
 def onnx_gate(session: PortSession, target: TargetSpec) -> GateResult:

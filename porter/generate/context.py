@@ -18,24 +18,31 @@ from porter.records.transplant import Lifted
 
 _PIL_FILTERS = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX", 5: "HAMMING"}
 _BILINEAR = 2
+_RGB = 3
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""PIL mode by number of channels."""
 
 
 class Resize(Record, frozen=True, kw_only=True):
-    """How the image processor's resize differs from the reference's plain bilinear square.
+    """What the image processor does beyond the reference's plain bilinear resize to a square.
+
+    Trainer and deploy loader are generated from the one record, by one partial.
 
     Attributes:
         resample: name of the PIL filter.
         shortest_edge: size of the shorter side before the centre is cropped; None where both sides change.
-        square: size of both sides before the centre is cropped; None where there is no crop of a square.
-        ratio: that size over the crop's.
+        sides: (height, width) before the centre is cropped; None where the resize is all.
+        ratio: those sizes over the crop's (height, width); of a shortest edge over the crop's shorter side.
         margin: how half a pixel of an odd margin is rounded, as in ProcessorFacts.
+        flipped: whether the channels are handed over in the opposite order.
     """
 
     resample: str
     shortest_edge: int | None = None
-    square: int | None = None
-    ratio: float = 1.0
+    sides: tuple[int, int] | None = None
+    ratio: tuple[float, float] = (1.0, 1.0)
     margin: str = "down"
+    flipped: bool = False
 
 
 class Normalisation(Record, frozen=True, kw_only=True):
@@ -63,6 +70,12 @@ class ClassificationContext(Record, frozen=True, kw_only=True):
     num_classes: int
     topk: tuple[int, ...]
     img_size: int
+    height: int
+    width: int
+    height_key: str
+    width_key: str
+    mode: str
+    channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     resize: Resize | None
@@ -86,40 +99,46 @@ def pascal_case(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
-def resize_of(processor: ProcessorFacts, img_size: int) -> Resize | None:
-    """Return what generated code must do so that its resize equals the processor's.
+def resize_of(processor: ProcessorFacts, size: tuple[int, int], mode: str = "RGB") -> Resize | None:
+    """Return what generated code must do so that it makes what the processor makes; None for nothing.
+
+    Args:
+        processor: of the model.
+        size: (height, width) that the model takes.
+        mode: PIL mode of its images.
 
     Raises:
-        ModelRejectedError: the processor's output is not a square of *img_size*.
+        ModelRejectedError: the processor's output is not of that size.
     """
     resample = _PIL_FILTERS[processor.resample]
+    more: dict[str, Any] = {"resample": resample, "margin": processor.margin, "flipped": processor.flipped}
     if processor.crop is not None and processor.size != processor.crop:
-        edge = processor.shortest_edge
-        if processor.size is not None and processor.size[0] == processor.size[1]:
-            edge = processor.size[0]
-        if processor.crop != (img_size, img_size) or edge is None or edge < img_size:
-            raise _unfit(processor, img_size)
-        ratio = edge / img_size
-        if processor.size is not None:
-            return Resize(resample=resample, square=edge, ratio=ratio, margin=processor.margin)
-        return Resize(resample=resample, shortest_edge=edge, ratio=ratio, margin=processor.margin)
-    if processor.size != (img_size, img_size):
-        raise _unfit(processor, img_size)
-    return None if processor.resample == _BILINEAR else Resize(resample=resample)
+        sides, edge = processor.size, processor.shortest_edge
+        if processor.crop != size or (sides is None and edge is None):
+            raise _unfit(processor, size)
+        if sides is not None:
+            ratio = (sides[0] / size[0], sides[1] / size[1])
+            return Resize(sides=sides, ratio=ratio, **more)
+        assert edge is not None
+        return Resize(shortest_edge=edge, ratio=(edge / min(size),) * 2, **more)
+    if processor.size != size:
+        raise _unfit(processor, size)
+    plain = processor.resample == _BILINEAR and size[0] == size[1] and mode == "RGB"
+    return None if plain and not processor.flipped else Resize(**more)
 
 
-def normalisation_of(processor: ProcessorFacts) -> Normalisation:
+def normalisation_of(processor: ProcessorFacts, channels: int = 3) -> Normalisation:
     """Fold the rescale factor into mean and std, for pixels that were divided by 255."""
     scale = 255 * (1.0 if processor.rescale_factor is None else processor.rescale_factor)
-    mean = processor.mean or (0.0, 0.0, 0.0)
-    std = processor.std or (1.0, 1.0, 1.0)
+    mean = processor.mean or (0.0,) * channels
+    std = processor.std or (1.0,) * channels
     if abs(scale - 1.0) < 1e-9:
         return Normalisation(mean=mean, std=std)
     return Normalisation(mean=tuple(m / scale for m in mean), std=tuple(s / scale for s in std))
 
 
 def classification_context(
-    inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int
+    inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int, classes: int | None = None
 ) -> ClassificationContext:
     """Return the template values of one port; pure.
 
@@ -128,6 +147,7 @@ def classification_context(
         choice: phase 2's result; its strategy carries a backbone match or the model to hold.
         name: snake_case network name.
         year: year of the licence header.
+        classes: number of classes; None for the model's.
     """
     match, held, timm = choice.strategy.backbone, choice.strategy.held, choice.strategy.timm
     model = held or timm
@@ -137,15 +157,22 @@ def classification_context(
             why="it needs an image size, an image processor and a backbone",
             next_step=f"porter inspect {inspection.source.ref}",
         )
-    img_size = inspection.image_size[0]
-    labels = len(inspection.labels)
+    size, channels = inspection.image_size, inspection.channels
+    square = size[0] == size[1]
+    labels = classes or len(inspection.labels)
     topk = (1, 5) if labels > 5 else (1,)
-    pixels = normalisation_of(inspection.processor)
+    pixels = normalisation_of(inspection.processor, channels)
     reference = choice.reference
     embed_dim = model.embed_dim if model else match.embed_dim if match else 0
     backbone = (match.name if match else "") or _new_backbone(name, reference)
     overrides = schema_overrides(
-        backbone, embed_dim=embed_dim, topk=topk, pixels=pixels, labels=labels, img_size=img_size
+        backbone,
+        embed_dim=embed_dim,
+        topk=topk,
+        pixels=pixels,
+        labels=labels,
+        size=size,
+        channels=channels,
     )
     return ClassificationContext(
         repo="tao_pytorch",
@@ -162,10 +189,16 @@ def classification_context(
         embed_dim=embed_dim,
         num_classes=labels,
         topk=topk,
-        img_size=img_size,
+        img_size=max(size),
+        height=size[0],
+        width=size[1],
+        height_key="img_size" if square else "img_height",
+        width_key="img_size" if square else "img_width",
+        mode=mode_of(channels),
+        channels=channels,
         mean=pixels.mean,
         std=pixels.std,
-        resize=resize_of(inspection.processor, img_size),
+        resize=resize_of(inspection.processor, size, mode_of(channels)),
         image_suffixes=reference.image_suffixes,
         schema=build_schema(reference.config, overrides),
         hooks=reference.hooks,
@@ -182,11 +215,34 @@ def _new_backbone(name: str, reference: Reference) -> str:
     return f"{name}_hf" if name in taken else name
 
 
+def mode_of(channels: int) -> str:
+    """Return the PIL mode in which images are opened.
+
+    Raises:
+        ModelRejectedError: no image has that many channels.
+    """
+    if channels not in _MODES:
+        raise ModelRejectedError(
+            f"The model takes images of {channels} channels.",
+            why="image files are grey (1), in colour (3), or in colour with transparency (4)",
+            next_step="choose a model for such images",
+        )
+    return _MODES[channels]
+
+
 def schema_overrides(
-    backbone: str, *, embed_dim: int, topk: tuple[int, ...], pixels: Normalisation, labels: int, img_size: int
+    backbone: str,
+    *,
+    embed_dim: int,
+    topk: tuple[int, ...],
+    pixels: Normalisation,
+    labels: int,
+    size: tuple[int, int],
+    channels: int = 3,
 ) -> dict[str, Override]:
     """Return what the model decides in the schema; the same for both repositories."""
-    return {
+    height, width = size
+    overrides = {
         "BackboneConfig.type": Override(
             value=backbone, options=(backbone,), description="Backbone architecture"
         ),
@@ -195,12 +251,21 @@ def schema_overrides(
         "AugmentationConfig.mean": Override(value=list(pixels.mean)),
         "AugmentationConfig.std": Override(value=list(pixels.std)),
         "DatasetConfig.num_classes": Override(value=labels),
-        "DatasetConfig.img_size": Override(value=img_size),
+        "DatasetConfig.img_size": Override(value=max(size)),
         "TrainConfig.precision": Override(value="fp32", options=("fp16", "bf16", "fp32")),
-        "ExportConfig.input_width": Override(value=img_size),
-        "ExportConfig.input_height": Override(value=img_size),
+        "ExportConfig.input_width": Override(value=width),
+        "ExportConfig.input_height": Override(value=height),
         "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
     }
+    if channels != _RGB:
+        overrides["ExportConfig.input_channel"] = Override(value=channels, options=("1", "3", "4"))
+    if height != width:
+        said = "{} of the images, which are no squares: img_size is not used"
+        overrides |= {
+            "DatasetConfig.img_height": Override(value=height, description=said.format("Height"), new=True),
+            "DatasetConfig.img_width": Override(value=width, description=said.format("Width"), new=True),
+        }
+    return overrides
 
 
 def dated(header: Sequence[str], year: int) -> tuple[str, ...]:
@@ -214,9 +279,9 @@ def _origin(inspection: Inspection) -> str:
     return f"{shown} ({inspection.architecture}, {source.sha[:12]})"
 
 
-def _unfit(processor: ProcessorFacts, img_size: int) -> ModelRejectedError:
+def _unfit(processor: ProcessorFacts, size: tuple[int, int]) -> ModelRejectedError:
     return ModelRejectedError(
-        f"The image processor does not make squares of {img_size} pixels, which the model takes.",
+        f"The image processor does not make images of {size[0]} x {size[1]}, which the model takes.",
         why=f"{processor.kind}: size {processor.size}, shortest edge {processor.shortest_edge}, "
         f"crop {processor.crop}",
         next_step="mend preprocessor_config.json in a local copy of the model and port that folder",

@@ -69,7 +69,8 @@ def _overrides(context: ClassificationContext) -> dict[str, Override]:
         topk=context.topk,
         pixels=Normalisation(mean=context.mean, std=context.std),
         labels=context.num_classes,
-        img_size=context.img_size,
+        size=(context.height, context.width),
+        channels=context.channels,
     )
 
 

@@ -47,11 +47,16 @@ class Schema(Record, frozen=True, kw_only=True):
 
 
 class Override(Record, frozen=True, kw_only=True):
-    """What the model decides about a field: its value and, where they change, its options."""
+    """What the model decides about a field: its value and, where they change, its options.
+
+    Attributes:
+        new: whether the reference has no such field: an integer that the port adds.
+    """
 
     value: Any
     options: tuple[str, ...] = ()
     description: str = ""
+    new: bool = False
 
 
 class _Skeleton(Record, frozen=True, kw_only=True):
@@ -154,6 +159,7 @@ def build_schema(config: Sequence[ConfigClass], overrides: Mapping[str, Override
         inherited = inherited_fields(config, skeleton.base)
         added = dict(dotted.split(".")[::-1] for dotted in skeleton.extra)
         inherited |= {name: _field(known[owner], name) for name, owner in added.items()}
+        inherited |= _new_fields(skeleton.name, overrides)
         fields = []
         for item in inherited.values():
             key = f"{skeleton.name}.{item.name}"
@@ -222,6 +228,13 @@ def _differs(item: ConfigField) -> bool:
     return item.helper != "DATACLASS_FIELD" and (
         item.value != item.default_value and not (item.value in empty and item.default_value in empty)
     )
+
+
+def _new_fields(owner: str, overrides: Mapping[str, Override]) -> dict[str, ConfigField]:
+    names = [
+        key.partition(".")[2] for key, each in overrides.items() if each.new and key.startswith(f"{owner}.")
+    ]
+    return {name: ConfigField(name=name, type="int", helper="INT_FIELD") for name in names}
 
 
 def _nested(item: ConfigField, name: str) -> SchemaField:

@@ -21,8 +21,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _DECIDED = {
     "model.backbone.type": "the backbone follows from the model",
     "model.head.in_channels": "the head's width follows from the model",
-    "dataset.num_classes": "the classes follow from the model's labels",
     "dataset.img_size": "the size follows from the model's image processor",
+    "dataset.img_height": "the size follows from the model's image processor",
+    "dataset.img_width": "the size follows from the model's image processor",
+    "export.input_channel": "the channels follow from the model",
     "export.input_width": "the size follows from the model's image processor",
     "export.input_height": "the size follows from the model's image processor",
 }

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from porter.dataset import folder_names
 from porter.errors import UsageError
 from porter.gates import ledgers, runs, weights
 from porter.gates.results import passed
@@ -128,7 +127,11 @@ def context_of(session: PortSession) -> ClassificationContext:
 
         session.settle(year=datetime.datetime.now(tz=datetime.timezone.utc).year)
     return classification_context(
-        session.inspection, session.choice, name=options.name, year=session.options.year
+        session.inspection,
+        session.choice,
+        name=options.name,
+        year=session.options.year,
+        classes=len(session.classes),
     )
 
 
@@ -234,7 +237,7 @@ def _build(
 def _convert(session: PortSession, plan: WeightPlan, target: TargetSpec) -> Conversion:
     path = checkpoint_path(session)
     # The head's rows are in the labels' order; a dataset root that has this file keeps it.
-    write_classes(path.parent, folder_names(session.inspection.labels))
+    write_classes(path.parent, session.classes)
     folder = session.inspection.source.folder
     request = ConvertRequest(
         folder=folder,

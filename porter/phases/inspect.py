@@ -159,18 +159,11 @@ def _model_gate(session: PortSession, inspection: Inspection, release: Release) 
 
 def _refuse_processor(inspection: Inspection) -> None:
     """Turn a model away whose image processor cannot be carried over, before anything is made."""
-    from porter.generate.context import resize_of
+    from porter.generate.context import mode_of, resize_of
 
     size, processor = inspection.image_size, inspection.processor
-    if size is None or processor is None:
-        return
-    if size[0] != size[1]:
-        raise ModelRejectedError(
-            f"{inspection.source.ref} takes images of {size[0]} x {size[1]}.",
-            why="TAO's image classification takes squares",
-            next_step="choose a model for square images",
-        )
-    resize_of(processor, size[0])
+    if size is not None and processor is not None:
+        resize_of(processor, size, mode_of(inspection.channels))
 
 
 def _settle_name(session: PortSession, inspection: Inspection, reference: Reference) -> None:
@@ -241,7 +234,7 @@ def _dataset_gate(session: PortSession, inspection: Inspection, reference: Refer
         "dataset",
         {
             "data": session.options.data,
-            "labels": inspection.labels,
+            "labels": dataset.asked_labels(session.options.settings, inspection.labels),
             "size": inspection.image_size,
             "listing": dataset.listing(session.options.data),
         },
@@ -264,9 +257,13 @@ def _dataset(session: PortSession, inspection: Inspection, reference: Reference)
     from porter import dataset
 
     size = max(inspection.image_size or (224, 224))
+    settings, labels = session.options.settings, inspection.labels
     if session.options.data:
-        return dataset.check(session, Path(session.options.data), inspection.labels, reference.image_suffixes)
-    return dataset.generate(session, session.workspace.state / "data", inspection.labels, size)
+        facts = dataset.check(session, Path(session.options.data), labels, reference.image_suffixes)
+        dataset.refuse_other_count(facts, settings, labels)
+        return facts
+    asked = dataset.asked_labels(settings, labels)
+    return dataset.generate(session, session.workspace.state / "data", asked, size)
 
 
 def _download(session: PortSession, source: Source) -> None:

@@ -248,10 +248,14 @@ def maps(model: Any, pixel_values: torch.Tensor) -> str:
         return ""
     for name in ("reshaped_hidden_states", "hidden_states"):
         found = getattr(outputs, name, None) or ()
-        # Channels last would show in the last two sizes: the input is a square.
-        if found and all(each.ndim == 4 and each.shape[-1] == each.shape[-2] for each in found):
+        if found and all(each.ndim == 4 and _alike(each.shape, pixel_values.shape) for each in found):
             return name
     return ""
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Return whether the last two sizes are in one ratio; those of channels last are not."""
+    return abs(one[-2] * other[-1] - one[-1] * other[-2]) < min(other[-2:])
 
 
 def wrap(model: Any) -> Any:

@@ -1,6 +1,7 @@
 """Probe: hold result.csv against what the Hugging Face model says of the same images.
 
-Request: ``folder``, ``csv``, ``classes``. Answer: ``rows``, ``max_abs``, ``top_1``.
+Request: ``folder``, ``csv``, ``classes``, ``new_head``, ``checkpoint``. Answer: ``rows``, ``max_abs``,
+``top_1``. Where the port began a new head, the model is given that head.
 """
 
 from __future__ import annotations
@@ -11,23 +12,41 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
 
-def probabilities(folder: str, images: list[str]) -> Any:
+
+def build(folder: str, classes: int, new_head: dict[str, str], checkpoint: str) -> Any:
+    """Return the model, with the checkpoint's head in the place of its own where *new_head* names one."""
+    import torch
+    from transformers import AutoModelForImageClassification
+
+    more = {"num_labels": classes, "ignore_mismatched_sizes": True} if new_head else {}
+    model = AutoModelForImageClassification.from_pretrained(
+        folder, local_files_only=True, attn_implementation="eager", dtype=torch.float32, **more
+    ).eval()
+    if new_head:
+        state = model.state_dict()
+        stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+        for name, key in new_head.items():
+            state[name].copy_(stored[key])
+    return model
+
+
+def probabilities(model: Any, folder: str, images: list[str]) -> Any:
     """Return softmax(logits) of every image, (N, labels) float32, one image at a time."""
     import torch
     from PIL import Image
-    from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-    processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, use_fast=False)
-    model = AutoModelForImageClassification.from_pretrained(
-        folder, local_files_only=True, attn_implementation="eager", dtype=torch.float32
-    ).eval()
+    from porter.weights.kernel.processing import MODES, load_processor, process
+
+    processor = load_processor(folder) or load_processor(folder, fast=True)
+    mode = MODES[getattr(model.config, "num_channels", None) or 3]
     rows = []
     with torch.inference_mode():
         for path in images:
             with Image.open(path) as image:
-                inputs = processor(image.convert("RGB"), return_tensors="pt")
-            rows.append(model(**inputs).logits.softmax(dim=-1)[0])
+                pixels = torch.from_numpy(process(processor, image, mode))
+            rows.append(model(pixel_values=pixels[None]).logits.softmax(dim=-1)[0])
     return torch.stack(rows)
 
 
@@ -42,7 +61,9 @@ def main() -> None:
     heading, body = rows[0], rows[1:]
     if heading != ["img_name", *classes, "pred_label", "pred_score"]:
         raise SystemExit(f"result.csv has the columns {heading[:4]}..., not those of {request['classes']}")
-    expected = probabilities(request["folder"], [row[0] for row in body])
+    with torch.no_grad():
+        model = build(request["folder"], len(classes), request["new_head"], request["checkpoint"])
+    expected = probabilities(model, request["folder"], [row[0] for row in body])
     found = torch.tensor([[float(value) for value in row[1:-2]] for row in body])
     best = [classes[int(index)] for index in expected.argmax(dim=1)]
     answer = {

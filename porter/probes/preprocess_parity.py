@@ -1,7 +1,10 @@
 """Compares what the Hugging Face image processor and TAO's datasets make of the same image files.
 
 Request: ``porter.records.weights.PreprocessRequest``; answer: ``PreprocessAnswer``. The processor is
-given ``image.convert("RGB")``, as transformers' own pipelines give it.
+given ``image.convert("RGB")``, as transformers' own pipelines give it, or what mode the model takes.
+
+A processor that resizes with torchvision is compared by levels of 255, and the one of the same name that
+resizes with Pillow exactly, except of images that these two make something else of.
 """
 
 from __future__ import annotations
@@ -14,14 +17,18 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
 
 DRAWN = (
-    ("RGB", 300, 200),
-    ("RGB", 64, 64),
-    ("L", 48, 96),
-    ("RGBA", 500, 333),
-    ("P", 257, 100),
-    ("RGB", 7, 31),
+    ("RGB", 300, 200, "png"),
+    ("RGB", 64, 64, "jpg"),
+    ("L", 48, 96, "png"),
+    ("RGBA", 500, 333, "png"),
+    ("P", 257, 100, "png"),
+    ("RGB", 7, 31, "png"),
+    ("RGB", 211, 320, "jpg"),
+    ("CMYK", 120, 90, "jpg"),
+    ("L", 90, 70, "JPEG"),
+    ("LA", 33, 65, "png"),
 )
-"""Mode, width and height of the images that are drawn where none are given."""
+"""Mode, width, height and ending of the images that are drawn where none are given."""
 
 _CLASS = "porter_preprocess"
 _PICTURED = 4
@@ -31,9 +38,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     """Send every image through both sides and keep the tensors for the review."""
     import numpy
     from PIL import Image
-    from transformers import AutoImageProcessor
 
-    from porter.weights.kernel.compare import WORST
     from porter.weights.kernel.models import experiment, import_name
     from porter.weights.kernel.serve import ProbeError
 
@@ -41,7 +46,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     images = [Path(each) for each in request["images"]] or _draw(work / "drawn")
     datasets = work / "preprocess"
     placed = _place(images, datasets)
-    processor = AutoImageProcessor.from_pretrained(request["folder"], use_fast=False, local_files_only=True)
+    processors = _Processors(request)
     target = {**request["target"], "classes": []}
     overrides = {
         "dataset.root_dir": str(datasets),
@@ -62,7 +67,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             why=f"{type(error).__name__}: {error}",
             next_step="run it by hand on a folder of images",
         ) from error
-    checks = []
+    checks, std = [], [float(each) for each in config.dataset.augmentation.std]
     for split, dataset in (("val", module.val_dataset), ("predict", module.predict_dataset)):
         items = {Path(item["name"]).name: item["img"] for item in (dataset[i] for i in range(len(dataset)))}
         if set(items) != set(placed):
@@ -75,36 +80,80 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         for name, path in placed.items():
             with Image.open(path) as image:
                 mode, size = image.mode, image.size
-                # timm's processor makes torch tensors only.
-                made = processor(image.convert("RGB"), return_tensors="pt")
-            reference = numpy.asarray(made["pixel_values"])[0].astype(numpy.float32)
-            candidate = items[name].numpy()
-            apart = WORST
-            if reference.shape == candidate.shape:
-                gap = numpy.abs(reference.astype(numpy.float64) - candidate.astype(numpy.float64)).max()
-                apart = float(gap) if numpy.isfinite(gap) else WORST
+                reference, measured = processors.compare(image, items[name].numpy(), std)
             kept = [work / f"{Path(name).stem}.{split}.{side}.npy" for side in ("hf", "tao")]
             numpy.save(kept[0], reference)
-            numpy.save(kept[1], candidate)
+            numpy.save(kept[1], items[name].numpy())
             checks.append(
                 {
                     "image": str(path),
                     "mode": mode,
                     "size": list(size),
                     "dataset": split,
-                    "shape": list(candidate.shape),
-                    "max_abs": apart,
+                    "shape": list(items[name].shape),
                     "reference": str(kept[0]),
                     "candidate": str(kept[1]),
+                    **measured,
                 }
             )
     if request["pictures"]:
-        _picture(checks, processor, Path(request["pictures"]))
+        _picture(checks, processors.first, Path(request["pictures"]))
     return {
-        "processor": type(processor).__name__,
+        "processor": type(processors.first).__name__,
+        "fast": type(processors.fast).__name__ if processors.fast is not None else "",
         "tolerance": request["tolerance"],
+        "levels": request["levels"],
         "checks": checks,
     }
+
+
+class _Processors:
+    """The model's image processor, with Pillow and, where the model asks for it, with torchvision."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        from porter.weights.kernel.processing import load_processor
+        from porter.weights.kernel.serve import ProbeError
+
+        folder = request["folder"]
+        self.slow = load_processor(folder)
+        self.fast = load_processor(folder, fast=True) if request["fast"] or self.slow is None else None
+        self.first = self.slow if self.slow is not None else self.fast
+        if self.first is None:
+            raise ProbeError(
+                "transformers has no image processor for the model",
+                next_step="check preprocessor_config.json",
+            )
+        self._mode, self._bound = request["mode"], request["levels"]
+
+    def compare(self, image: Any, candidate: Any, std: Any) -> tuple[Any, dict[str, Any]]:
+        """Return what the processor makes of *image*, and how far *candidate* is from it."""
+        import numpy
+
+        from porter.weights.kernel.compare import WORST
+        from porter.weights.kernel.processing import process
+
+        def apart(one: Any, other: Any, scale: Any) -> float:
+            if one.shape != other.shape:
+                return WORST
+            gap = numpy.abs(one.astype(numpy.float64) - other.astype(numpy.float64)) * scale
+            return float(gap.max()) if numpy.isfinite(gap).all() else WORST
+
+        levels = 255 * numpy.asarray(std, numpy.float64)[:, None, None]
+        reference, measured, exact = None, None, False
+        if self.slow is not None:
+            reference = process(self.slow, image, self._mode)
+            exact = True
+        if self.fast is not None:
+            quick = process(self.fast, image, self._mode)
+            measured = apart(quick, candidate, levels)
+            exact = exact and apart(quick, reference, levels) <= self._bound
+            reference = reference if exact else quick
+        return reference, {
+            "max_abs": apart(reference, candidate, 1.0),
+            "largest": float(numpy.abs(reference).max()),
+            "levels": measured,
+            "exact": exact,
+        }
 
 
 def _picture(checks: list[dict[str, Any]], processor: Any, folder: Path) -> None:
@@ -157,7 +206,7 @@ def _draw(folder: Path) -> list[Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for number, (mode, width, height) in enumerate(DRAWN):
+    for number, (mode, width, height, ending) in enumerate(DRAWN):
         chance = numpy.random.default_rng(number)
         y, x = numpy.mgrid[0:height, 0:width]
         channels = [
@@ -171,7 +220,7 @@ def _draw(folder: Path) -> list[Path]:
             image = image.quantize(32)
         elif mode != "RGB":
             image = image.convert(mode)
-        path = folder / f"{mode.lower()}-{width}x{height}.png"
+        path = folder / f"{mode.lower()}-{width}x{height}.{ending}"
         image.save(path)
         paths.append(path)
     return paths

@@ -74,11 +74,12 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
         size: target (height, width) of a plain resize; None where the shortest edge rules.
         shortest_edge: target of the shorter side; None for a plain resize.
         resample: PIL resampling number (0 nearest, 1 lanczos, 2 bilinear, 3 bicubic).
-        crop: centre crop (height, width); None for no crop.
+        crop: centre crop (height, width); None for no crop. What lies outside of the image is black.
         margin: what becomes of half a pixel where the crop leaves an odd margin: ``down`` rounds towards
             the upper left, ``even`` to the even number, as Python's and torchvision's ``round`` do.
         rescale_factor: factor on 0-255 pixels; None for no rescale.
-        mean, std: per channel, applied after the rescale; empty for no normalisation.
+        mean, std: per channel, all that is subtracted and divided by after the rescale; empty for nothing.
+        flipped: whether the channels are handed over in the opposite order: blue, green, red.
         caveats: what the processor does that the fields above cannot say, one sentence each;
             an empty tuple means that they say everything.
     """
@@ -92,7 +93,13 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
     rescale_factor: float | None = 1 / 255
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    flipped: bool = False
     caveats: tuple[str, ...] = ()
+
+    @property
+    def fast(self) -> bool:
+        """Whether it resizes with torchvision, which differs from Pillow by some levels of 255."""
+        return self.kind.endswith("Fast")
 
 
 class Licence(Record, frozen=True, kw_only=True):

@@ -105,12 +105,16 @@ class PredictionsRequest(Record, frozen=True, kw_only=True):
     Attributes:
         folder: the Hugging Face model folder.
         csv: result.csv of an inference run with the converted checkpoint.
-        classes: classes.txt; line i names the model's label i.
+        classes: classes.txt; line i names the class of the head's row i.
+        new_head: key in *checkpoint* by tensor name of the model, where the head is not the model's own.
+        checkpoint: the converted checkpoint.
     """
 
     folder: str
     csv: str
     classes: str
+    new_head: dict[str, str] = {}
+    checkpoint: str = ""
 
 
 class PredictionsAnswer(Record, frozen=True, kw_only=True):

@@ -407,7 +407,10 @@ class PreprocessRequest(Record, frozen=True, kw_only=True):
 
     Attributes:
         folder: the Hugging Face model folder with the processor's config.
-        images: image files; empty: the probe draws some (several sizes; RGB, grey, RGBA, palette).
+        images: image files; empty: the probe draws some (several sizes and modes, PNG and JPEG).
+        mode: PIL mode of what the model takes.
+        fast: whether the model asks for the processor that resizes with torchvision.
+        levels: bound on the difference from that one, in levels of 255.
         work: writable folder for the scratch dataset and the saved tensors.
         pictures: writable folder that pictures of the first images are added to; empty for none.
     """
@@ -417,6 +420,9 @@ class PreprocessRequest(Record, frozen=True, kw_only=True):
     work: str
     images: tuple[str, ...] = ()
     pictures: str = ""
+    mode: str = "RGB"
+    fast: bool = False
+    levels: float = 8.0
     tolerance: float = 1e-6
 
 
@@ -426,6 +432,10 @@ class PreprocessCheck(Record, frozen=True, kw_only=True):
     Attributes:
         mode, size: PIL mode and (width, height) of the file.
         max_abs: largest absolute difference of normalised values; the largest float where shapes differ.
+        largest: largest absolute value that the processor makes: the scale of max_abs where it exceeds one.
+        levels: largest difference from the processor that resizes with torchvision, in levels of 255; None
+            where the model does not ask for it.
+        exact: whether max_abs is from a processor that resizes with Pillow, as both sides do here.
     """
 
     image: str
@@ -436,19 +446,39 @@ class PreprocessCheck(Record, frozen=True, kw_only=True):
     max_abs: float
     reference: str
     candidate: str
+    largest: float = 1.0
+    levels: float | None = None
+    exact: bool = True
 
 
 class PreprocessAnswer(Record, frozen=True, kw_only=True):
-    """What ``preprocess_parity`` measured; the processor was given ``image.convert("RGB")``."""
+    """What ``preprocess_parity`` measured.
+
+    Attributes:
+        processor: class that the tensors are compared with; fast: the one that the model asks for, where it
+            resizes with torchvision.
+        tolerance: bound on max_abs, where the largest value is one or less; levels: bound on levels.
+    """
 
     processor: str
+    fast: str = ""
     tolerance: float
+    levels: float = 8.0
     checks: tuple[PreprocessCheck, ...]
 
     @property
     def within(self) -> bool:
-        """Whether every image agrees within the tolerance."""
-        return bool(self.checks) and all(check.max_abs <= self.tolerance for check in self.checks)
+        """Whether every image agrees within the bounds."""
+        return bool(self.checks) and all(
+            (not check.exact or check.max_abs <= self.tolerance * max(1.0, check.largest))
+            and (check.levels is None or check.levels <= self.levels)
+            for check in self.checks
+        )
+
+    @property
+    def worst(self) -> float:
+        """The largest difference from a processor that resizes with Pillow."""
+        return max((check.max_abs for check in self.checks if check.exact), default=0.0)
 
 
 class OnnxParityRequest(Record, frozen=True, kw_only=True):

@@ -11,7 +11,6 @@ from porter.records.base import Record
 from porter.records.inspection import HeadFacts, Inspection, ModelProbe
 from porter.records.reference import HeldModel, Reference
 from porter.records.transplant import Lifting
-from porter.reference.network import load_network
 
 _UNUSED = frozenset(
     {
@@ -56,12 +55,6 @@ def holding(inspection: Inspection, reference: Reference, lifting: Lifting | Non
     reasons = []
     if inspection.model_type == timm_configs.MODEL_TYPE:
         reasons.append("the class of transformers is itself no more than a hold on a timm model")
-    fed = load_network(reference.name, reference.release.layout).input
-    if inspection.channels != fed.channels:
-        reasons.append(
-            f"the model takes {inspection.channels} channels, but the data pipeline of {reference.name} "
-            f"always gives {fed.channels}"
-        )
     head = probe.head
     if head is None or not head.linear:
         reasons.append("no linear layer makes the logits, so its head cannot be replaced")

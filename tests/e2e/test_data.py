@@ -44,6 +44,9 @@ def test_own_classes_start_a_new_head_and_every_gate_passes(
     good = ("passed", "rehearsed")
     assert {gate.id: gates[gate.id] for gate in needed if gates[gate.id]["state"] not in good} == {}
     assert "different" in gates["dataset"]["summary"]
+    tuned = gates["ledger"]["evidence"]["fine_tuning"]
+    assert (tuned["classes"], tuned["head"]) == (2, "re-initialised")
+    assert sorted(tuned["initialised"]) == ["head.bias", "head.weight"]
     assert sorted(data.rglob("*")) == before
     results = tmp_path / "port" / "results"
     with (results / "gates" / "evaluate" / "result.csv").open(newline="") as file:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from porter.dataset import folder_names
 from porter.gates.consistency.classes import READER, UNSORTED
 from porter.gates.consistency.verdict import PACKAGE
 from porter.records.base import Record
@@ -153,7 +152,7 @@ def _engine_inputs(session: PortSession) -> tuple[str, ...]:
 
 def _orders(session: PortSession) -> Iterator[ClassOrder]:
     """Yield every order of classes that the port has written, and what it has to be."""
-    labels = folder_names(session.inspection.labels)
+    labels = session.classes
     dataset = session.journal.made("dataset", DatasetFacts).classes
     results = session.workspace.results
     yield ClassOrder(

@@ -84,23 +84,33 @@ def _missing_specs(facts: ConsistencyFacts) -> list[str]:
 
 
 def image_size(facts: ConsistencyFacts) -> GateResult:
-    """Hold width and height of the export to the size that the model is trained with."""
+    """Hold height and width of the export, and its channels, to the size that the model is trained with."""
     own = train_spec_path(facts.name)
-    expected = train_spec(facts).values.get("dataset.img_size", "no value")
+    values = train_spec(facts).values
+    # Images that are no squares have keys of their own, in every spec and schema.
+    square = "dataset.img_height" not in values
+    keys = dict.fromkeys(("height", "width"), "dataset.img_size")
+    if not square:
+        keys = {side: f"dataset.img_{side}" for side in keys}
+    expected = {side: values.get(key, "no value") for side, key in keys.items()}
     problems: list[str] = []
     evidence: dict[str, Any] = {}
-    for key in ("dataset.img_size", "export.input_width", "export.input_height"):
-        found = stated(facts, key)
-        evidence |= found
-        problems += unlike(found, expected, f"{own}: dataset.img_size")
+    for side, key in keys.items():
+        for each in (key, f"export.input_{side}"):
+            found = stated(facts, each)
+            evidence |= found
+            problems += unlike(found, expected[side], f"{own}: {key}")
+    channels = values.get("export.input_channel", "no value")
     onnx = _exported(facts)
     for name, shape in (onnx.inputs if onnx else {}).items():
         evidence[f"exported ONNX: {name}"] = list(shape)
         problems += unlike(
-            {f"exported ONNX: {name} (height, width)": tuple(shape[-2:])}, (expected, expected), own
+            {f"exported ONNX: {name} (channels, height, width)": tuple(shape[-3:])},
+            (channels, *expected.values()),
+            own,
         )
-    said = f"{expected} x {expected} in {len(evidence)} places"
-    return verdict("consistency-image-size", facts, problems, said, stated=evidence)
+    said = f"{expected['height']} x {expected['width']} in {len(evidence)} places"
+    return verdict("consistency-image-size", facts, list(dict.fromkeys(problems)), said, stated=evidence)
 
 
 def batch(facts: ConsistencyFacts) -> GateResult:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
+import inspect
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +17,9 @@ import torch
 from porter.weights.kernel.serve import ProbeError
 
 Outputs = dict[str, torch.Tensor]
+
+_RESAMPLE = "interpolate_pos_encoding"
+"""The argument by which most models of transformers are told to; the others always do."""
 
 
 def import_name(path: str) -> Any:
@@ -121,45 +126,32 @@ def tao_by(way: str, target: Mapping[str, Any], work: Path, checkpoint: str) -> 
     return loader(target, work, checkpoint)
 
 
-def load_hf(folder: Path, plan: Mapping[str, Any], replaced: Mapping[str, torch.Tensor]) -> torch.nn.Module:
+def load_hf(folder: Path, plan: Mapping[str, Any]) -> torch.nn.Module:
     """Return the Hugging Face classifier: float32, the plan's attention, eval mode.
+
+    Where the plan resamples a position embedding, transformers does so itself whenever the model runs.
 
     Args:
         folder: config and safetensors files; nothing else of it is read.
         plan: the weight plan; a source without a head gets a random one, which nobody compares.
-        replaced: tensors by state-dict name that stand in place of the folder's own: a position
-            embedding that was resampled, on both sides by the plan's operation.
 
     Raises:
         ProbeError: transformers could not load it whole.
     """
-    from transformers import AutoConfig, AutoModelForImageClassification
+    from transformers import AutoModelForImageClassification
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    for step in plan["operations"]:
-        if step["op"] == "interpolate":
-            patch = config.patch_size
-            rows, columns = step["target_grid"]
-            config.image_size = rows * patch if rows == columns else [rows * patch, columns * patch]
     model, report = AutoModelForImageClassification.from_pretrained(
         folder,
-        config=config,
         local_files_only=True,
         use_safetensors=True,
         torch_dtype=torch.float32,
         attn_implementation=plan["attention"],
         output_loading_info=True,
-        ignore_mismatched_sizes=bool(replaced),
     )
     # transformers leaves tensors where they lie in the mapped file; matrix kernels round differently on
     # memory that is aligned differently.
     for each in (*model.parameters(), *model.buffers()):
         each.data = each.data.clone()
-    state = model.state_dict()
-    with torch.no_grad():
-        for name, tensor in replaced.items():
-            own = name if name in state else next(each for each in state if each.endswith(f".{name}"))
-            state[own].copy_(tensor)
     new = tuple(f"{head}." for head in heads_of(plan, "source")) if plan["head"] == "re-initialised" else ()
     missing = [name for name in report["missing_keys"] if not name.startswith(new)]
     if missing:
@@ -168,6 +160,9 @@ def load_hf(folder: Path, plan: Mapping[str, Any], replaced: Mapping[str, torch.
             why=f"missing: {', '.join(sorted(missing)[:5])}",
             next_step="save the model again with save_pretrained",
         )
+    resamples = any(step["op"] == "interpolate" for step in plan["operations"])
+    if resamples and _RESAMPLE in inspect.signature(model.forward).parameters:
+        model.forward = functools.partial(model.forward, **{_RESAMPLE: True})
     loaded: torch.nn.Module = model.eval()
     return loaded
 

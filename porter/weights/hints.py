@@ -7,11 +7,14 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Literal
 
 import msgspec
 
 from porter.records.inspection import TensorInfo
 from porter.records.weights import Hint, Ledger, LedgerRow
+
+Shape = Literal["same", "reordered", "reshaped", "other"]
 
 MOST = 3
 _LEAST = 0.5
@@ -25,24 +28,39 @@ def with_hints(ledger: Ledger, source: Sequence[TensorInfo], target: Sequence[Te
     """
     left = {name for row in ledger.leftovers for name in row.sources}
     right = {name for row in ledger.leftovers for name in row.targets}
-    sources = [each for each in _unique(source) if each.name in left]
-    targets = [each for each in _unique(target) if each.name in right]
+    sources = {each.name: each for each in source if each.name in left}
+    targets = {each.name: each for each in target if each.name in right}
+    near_targets, near_sources = Candidates(targets.values()), Candidates(sources.values())
     rows = []
     for row in ledger.rows:
         if row.fate == "leftover" and bool(row.sources) != bool(row.targets):
-            own, others = (sources, targets) if row.sources else (targets, sources)
-            named = {*row.sources, *row.targets}
-            found = [hint for each in own if each.name in named for hint in nearest(each, others)]
+            own, others = (sources, near_targets) if row.sources else (targets, near_sources)
+            names = dict.fromkeys((*row.sources, *row.targets))
+            found = [hint for name in names for hint in others.nearest(own[name])]
             row = msgspec.structs.replace(row, hints=tuple(found))
         rows.append(row)
     return Ledger(rows=tuple(rows))
 
 
-def nearest(tensor: TensorInfo, others: Iterable[TensorInfo]) -> list[Hint]:
-    """Return the candidates of the other side, best first."""
-    hints = [_hint(tensor, other) for other in others]
-    close = [hint for hint in hints if _score(hint) >= _LEAST]
-    return sorted(close, key=lambda hint: (-_score(hint), hint.name))[:MOST]
+class Candidates:
+    """Tensors by what is common to their layers: the name without its numbers, and the shape."""
+
+    def __init__(self, tensors: Iterable[TensorInfo]) -> None:
+        self._groups: dict[tuple[str, tuple[int, ...]], dict[tuple[str, ...], str]] = {}
+        for each in tensors:
+            group = self._groups.setdefault((_role(each.name), each.shape), {})
+            group.setdefault(tuple(_NUMBER.findall(each.name)), each.name)
+
+    def nearest(self, tensor: TensorInfo) -> list[Hint]:
+        """Return the candidates, best first, one of each group: the one of the same layer, if there is."""
+        numbers, role = tuple(_NUMBER.findall(tensor.name)), _role(tensor.name)
+        hints = []
+        for (other, shape), group in self._groups.items():
+            alike = _alike(role, other) * (1.0 if numbers in group else 0.9)
+            name = group.get(numbers) or next(iter(group.values()))
+            hint = Hint(of=tensor.name, name=name, alike=round(alike, 2), shape=_shape(tensor.shape, shape))
+            hints += [hint] if _score(hint) >= _LEAST else []
+        return sorted(hints, key=lambda hint: (-_score(hint), hint.name))[:MOST]
 
 
 def said(row: LedgerRow) -> str:
@@ -51,17 +69,16 @@ def said(row: LedgerRow) -> str:
     return f"nearest by name and shape, and only a hint: {', '.join(named)}" if named else ""
 
 
-def _hint(tensor: TensorInfo, other: TensorInfo) -> Hint:
-    if tensor.shape == other.shape:
-        shape = "same"
-    elif sorted(tensor.shape) == sorted(other.shape):
-        shape = "reordered"
-    else:
-        shape = "reshaped" if math.prod(tensor.shape) == math.prod(other.shape) else "other"
-    alike = _alike(_NUMBER.sub("#", tensor.name), _NUMBER.sub("#", other.name))
-    if _NUMBER.findall(tensor.name) != _NUMBER.findall(other.name):
-        alike *= 0.9
-    return Hint(of=tensor.name, name=other.name, alike=round(alike, 2), shape=shape)  # type: ignore[arg-type]
+def _shape(one: tuple[int, ...], other: tuple[int, ...]) -> Shape:
+    if one == other:
+        return "same"
+    if sorted(one) == sorted(other):
+        return "reordered"
+    return "reshaped" if math.prod(one) == math.prod(other) else "other"
+
+
+def _role(name: str) -> str:
+    return _NUMBER.sub("#", name)
 
 
 @lru_cache(maxsize=4096)
@@ -76,7 +93,3 @@ def _score(hint: Hint) -> float:
 def _how(hint: Hint) -> str:
     shape = {"same": "same shape", "reordered": "axes in another order", "reshaped": "as many elements"}
     return f"{shape.get(hint.shape, 'another shape')}, name {hint.alike:.0%} alike"
-
-
-def _unique(table: Sequence[TensorInfo]) -> list[TensorInfo]:
-    return list({each.name: each for each in table}.values())

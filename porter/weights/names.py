@@ -82,7 +82,8 @@ class Names:
 
     def bindings(self, template: str, side: Side, names: Iterable[str] | None = None) -> list[Binding]:
         """Return the values of every name of that side (or of *names*) that *template* stands for."""
-        found = (self.match(template, side, name) for name in names or self._tables[side])
+        listed = self._tables[side] if names is None else names
+        found = (self.match(template, side, name) for name in listed)
         return [binding for binding in found if binding is not None]
 
     def match(self, template: str, side: Side, name: str) -> Binding | None:

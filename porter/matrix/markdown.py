@@ -29,6 +29,9 @@ def as_markdown(matrix: Matrix) -> str:
     missed = unexpected(matrix)
     if missed:
         lines.append(f"- not as the list expects: {', '.join(row.name for row in missed)}")
+    older = [row.name for row in matrix.rows if row.code != matrix.code]
+    if older:
+        lines.append(f"- measured before porter's own code was changed: {', '.join(older)}")
     ported = [row for row in matrix.rows if row.state == "ported"]
     others = [row for row in matrix.rows if row.state != "ported"]
     if ported:

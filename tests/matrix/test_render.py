@@ -77,6 +77,12 @@ def test_rows_without_a_result_are_named() -> None:
     assert "beit, bit" in text
 
 
+def test_rows_of_other_code_are_named() -> None:
+    older = msgspec.structs.replace(COMPOSED, code="another")
+    assert "- measured before porter's own code was changed: resnet\n" in as_markdown(matrix(PORTED, older))
+    assert "was changed" not in as_markdown(matrix(PORTED, COMPOSED))
+
+
 def test_equal_results_give_equal_text_in_any_order() -> None:
     one, other = matrix(PORTED, COMPOSED, REFUSED), matrix(REFUSED, PORTED, COMPOSED)
     assert as_markdown(one) == as_markdown(other)

@@ -128,7 +128,7 @@ def test_native_is_refused_with_the_reason(
     )
     assert done.code not in (0, 1)
     assert "cannot be ported by the strategy native" in done.err
-    assert "no facts yet on how a resnet model" in done.err
+    assert "entries of the backbone registry builds a ResNet" in done.err
     assert "leave --strategy out" in done.err
 
 

@@ -107,6 +107,8 @@ def headers_gate(session: PortSession) -> GateResult:
         return failed(gate, f"tao-deploy's {CHECKER}: {' '.join(lines[:2])}", text=checked.text)
     also = f"; tao-deploy's own {CHECKER} agrees" if checked is not None else ""
     also += "".join(f"; {repo} has no header" for repo in sorted(bare))
+    if session.choice.strategy.lifted is not None:
+        also += "; network.py begins with the notices of what it was lifted from"
     return passed(gate, f"{count} files begin with the header of their repository{also}", files=count)
 
 

@@ -32,7 +32,10 @@ _FILLED = 32
 """Classes that get images; the others of a model with many labels get empty folders."""
 _EDGES = (32, 96)
 _GLOB = re.compile(r"[*?\[]")
-_UNFIT = re.compile(r"[\x00-\x1f\x7f/\\*?\[\]]+")
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029/\\\\*?\\[\\]]+")
+"""What is no part of a file name, breaks a line, or is a pattern to glob."""
+_ENDS = re.compile(r"\A[\s.]+|[\s.]+\Z")
+_LONGEST = 120
 _LISTED_FILES = 20_000
 
 
@@ -186,15 +189,16 @@ def order(
 ) -> tuple[tuple[str, ...], Literal["equal", "permuted", "different", "no labels"]]:
     """Return the classes in the one order that everything follows, and how they relate to the labels.
 
-    The same names as the labels come in the labels' order, so that the head keeps its rows; other
-    names come sorted, as the trainer would list them.
+    The same names as the labels have as folders come in the labels' order, so that the head keeps its rows;
+    other names come sorted, as the trainer would list them.
     """
     names = tuple(sorted(folders))
     if not named_labels(labels):
         return names, "no labels"
-    if set(names) != set(labels) or len(set(labels)) != len(labels):
+    named = folder_names(labels)
+    if set(names) != set(named):
         return names, "different"
-    return tuple(labels), "equal" if names == tuple(labels) else "permuted"
+    return named, "equal" if names == named else "permuted"
 
 
 def generate(probes: Probes, root: Path, labels: Sequence[str], size: int) -> DatasetFacts:
@@ -251,18 +255,31 @@ def _counts(classes: Sequence[str], count: int) -> dict[str, int]:
 
 
 def folder_names(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return a folder name for each label: different names, none of which a path, a glob or a line breaks."""
-    names: list[str] = []
+    """Return a folder name for each label: different names, none of which a path, a glob or a line breaks.
+
+    A label that is such a name keeps it; of several equal ones the first does.
+    """
+    fit = [_fit(label) or f"class_{index}" for index, label in enumerate(labels)]
+    kept = {name for name, label in zip(fit, labels, strict=True) if name == label}
     taken: set[str] = set()
-    for index, label in enumerate(labels):
-        encoded = _UNFIT.sub("_", label).strip().strip(".").encode("utf-8", "replace")
-        name = encoded[:120].decode("utf-8", "ignore").strip() or f"class_{index}"
-        unique, number = name, 2
-        while unique in taken:
-            unique, number = f"{name}_{number}", number + 1
+    numbers: dict[str, int] = {}
+    names: list[str] = []
+    for name, label in zip(fit, labels, strict=True):
+        unique = name
+        while unique in taken or (unique in kept and unique != label):
+            numbers[name] = numbers.get(name, 1) + 1
+            unique = f"{name}_{numbers[name]}"
         taken.add(unique)
         names.append(unique)
     return tuple(names)
+
+
+def _fit(label: str) -> str:
+    """Return the label as far as it can be a file name; empty where nothing of it can."""
+    # Half of a surrogate pair is no text; what stands in its place is a pattern to glob.
+    text = _UNFIT.sub("_", label.encode("utf-8", "replace").decode("utf-8"))
+    text = _ENDS.sub("", text).encode("utf-8")[:_LONGEST].decode("utf-8", "ignore")
+    return _ENDS.sub("", text)
 
 
 def listing(data: str | None) -> str:

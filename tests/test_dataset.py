@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -302,12 +303,52 @@ def test_labels_become_folder_names_that_nothing_breaks(tmp_path: Path) -> None:
         "crane_2",
     )
     names = dataset.folder_names(labels)
-    assert names[:3] == ("crane", "cat_dog", "crane_2")
+    # The second crane makes room for the label that is called so.
+    assert (*names[:3], names[-1]) == ("crane", "cat_dog", "crane_3", "crane_2")
     assert len(set(names)) == len(labels)
     facts = dataset.generate(LocalProbes(), tmp_path / "images", labels, 16)
     assert facts.classes == names
     assert any("fit for folder names" in note for note in facts.notes)
     assert checking(tmp_path / "images", names).classes == names
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        (".. ..", "class_0"),
+        (". .a", "a"),
+        ("\u00a0edge\u3000", "edge"),
+        ("two\u2028lines\x85of it", "two_lines_of it"),
+        ("half \ud800 a pair", "half _ a pair"),
+        ("\t", "_"),
+        ("é" * 59 + "é .x", "é" * 60),
+        ('comma, "quote", {brace}', 'comma, "quote", {brace}'),
+        ("$HOME ~user", "$HOME ~user"),
+    ],
+)
+def test_a_label_becomes_one_folder_and_one_line(tmp_path: Path, label: str, name: str) -> None:
+    (found,) = dataset.folder_names((label,))
+    assert found == name
+    (tmp_path / "images" / found).mkdir(parents=True)
+    assert [path.name for path in (tmp_path / "images").iterdir()] == [found]
+    assert found == found.strip()
+    assert len(f"{found}\n".splitlines()) == 1
+
+
+def test_many_labels_of_one_name_take_no_time() -> None:
+    labels = ("same",) * 22_000 + ("same_5",)
+    began = time.monotonic()
+    names = dataset.folder_names(labels)
+    assert len(set(names)) == len(labels)
+    assert (names[0], names[-1]) == ("same", "same_5")
+    assert time.monotonic() - began < 5
+
+
+def test_folders_named_like_the_class_file_keep_the_head() -> None:
+    labels = ("dog", "cat/lynx", "dog", "a\nb")
+    named = ("dog", "cat_lynx", "dog_2", "a_b")
+    assert dataset.order(sorted(named), labels) == (named, "permuted")
+    assert dataset.order(["dog", "cat"], labels) == (("cat", "dog"), "different")
 
 
 def test_labels_that_are_fit_are_kept() -> None:

@@ -408,10 +408,8 @@ def test_processor_with_values_that_none_takes(tmp_path: Path, settings: Any, wo
     ("settings", "words"),
     [
         ({"image_processor_type": "MyImageProcessor"}, "not among"),
-        ({"image_processor_type": "EfficientNetImageProcessor"}, "second time"),
-        ({"image_processor_type": "MobileViTImageProcessor"}, "blue, green, red"),
+        ({"image_processor_type": "Siglip2ImageProcessor"}, "varying number of patches"),
         ({"image_processor_type": "DetrImageProcessor"}, "longer side"),
-        ({"image_processor_type": "DINOv3ViTImageProcessorFast"}, "after the rescale"),
     ],
 )
 def test_what_a_processor_does_beyond_the_record_is_told(

@@ -29,6 +29,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
 def _run(session: PortSession) -> Iterator[GateResult]:
     source = _source(session)
     inspection = _inspection(session, source)
+    _refuse_count(session, inspection)
     wanted = missing(session)
     if "tao-pytorch" in wanted:
         obtain(session, wanted)
@@ -46,6 +47,13 @@ def _run(session: PortSession) -> Iterator[GateResult]:
     probe = _probe(session, inspection)
     yield _state_gate(inspection, probe)
     yield _onnx_gate(inspection, probe)
+
+
+def _refuse_count(session: PortSession, inspection: Inspection) -> None:
+    """Turn away a number of classes that is none, before anything is made."""
+    from porter import dataset
+
+    dataset.asked_classes(session.options.settings, inspection.labels)
 
 
 def suggest_name(inspection: Inspection) -> str:

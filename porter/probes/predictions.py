@@ -55,7 +55,8 @@ def main() -> None:
     import torch
 
     request = json.loads(Path(sys.argv[1]).read_text())
-    classes = Path(request["classes"]).read_text(encoding="utf-8").splitlines()
+    # As TAO reads it: what else may break a line is part of a folder's name.
+    classes = Path(request["classes"]).read_text(encoding="utf-8").split("\n")[:-1]
     with Path(request["csv"]).open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     heading, body = rows[0], rows[1:]

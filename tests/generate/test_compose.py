@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -23,7 +23,9 @@ from porter.records.sandbox import Environment
 from porter.records.transplant import Lifted, LiftFacts, LiftRequest
 from porter.records.validate import UnitTests
 from porter.reference.hold import with_attention
+from tests.e2e.conftest import deploy_clone
 from tests.generate.test_l0 import (
+    DEPLOY_IMPORTS,
     LABELS,
     PROCESSORS,
     SIDE,
@@ -36,6 +38,8 @@ from tests.generate.test_l0 import (
 from tests.generate.test_render import inspection
 from tests.models import read, serve
 from tests.repositories import write
+
+__all__ = ["deploy_clone"]
 
 NAME = "held"
 PACKAGE = f"nvidia_tao_pytorch/cv/{NAME}/"
@@ -66,6 +70,7 @@ DINO = HeldModel(
         "hidden_size": 24,
         "image_size": SIDE,
         "num_attention_heads": 2,
+        "num_channels": 1,
         "num_hidden_layers": 1,
         "patch_size": 16,
     },
@@ -81,9 +86,10 @@ DISTILLED = HeldModel(
         "architectures": ["DeiTForImageClassificationWithTeacher"],
         "model_type": "deit",
         "hidden_size": 24,
-        "image_size": SIDE,
+        "image_size": [SIDE, 48],
         "intermediate_size": 32,
         "num_attention_heads": 2,
+        "num_channels": 4,
         "num_hidden_layers": 1,
         "patch_size": 16,
     },
@@ -97,16 +103,40 @@ DISTILLED = HeldModel(
 MODELS = {"resnet": RESNET, "dino": DINO, "distilled": DISTILLED}
 
 
+class Fed(NamedTuple):
+    """What a model is fed: sizes, channels, and the processor that makes them."""
+
+    size: tuple[int, int]
+    channels: int
+    processor: ProcessorFacts
+
+
+FED = {
+    "resnet": Fed((SIDE, SIDE), 3, PROCESSORS["square"]),
+    # Grey, and smaller than what the model takes: the rest is black.
+    "dino": Fed(
+        (SIDE, SIDE),
+        1,
+        ProcessorFacts(kind="x", shortest_edge=28, crop=(SIDE, SIDE), mean=(0.4,), std=(0.3,)),
+    ),
+    # With transparency, no square, and the channels in the opposite order.
+    "distilled": Fed((SIDE, 48), 4, ProcessorFacts(kind="x", size=(SIDE, 48), resample=3, flipped=True)),
+}
+
+
 def context(
     reference: Reference,
     held: HeldModel,
     *,
     name: str = NAME,
-    processor: ProcessorFacts = PROCESSORS["square"],
     lifted: Lifted | None = None,
 ) -> ClassificationContext:
+    fed = next((FED[kind] for kind, model in MODELS.items() if model is held), FED["resnet"])
     facts = msgspec.structs.replace(
-        inspection(processor, labels=LABELS), architecture=held.architecture, image_size=(SIDE, SIDE)
+        inspection(fed.processor, labels=LABELS),
+        architecture=held.architecture,
+        image_size=fed.size,
+        channels=fed.channels,
     )
     choice = ReferenceChoice(
         reference=reference,
@@ -239,12 +269,20 @@ def test_the_files_are_clean_and_know_nothing_of_porter(
     assert done.returncode == 0, done.stdout
 
 
-def change(old: str, new: str, fails: str, *, kind: str = "resnet", file: str = "backbone.py") -> Run:
+def change(
+    old: str,
+    new: str,
+    fails: str,
+    *,
+    kind: str = "resnet",
+    file: str = "backbone.py",
+    tests: str = "test_model",
+) -> Run:
     return Run(
         file=f"{PACKAGE}model/{file}",
         old=old,
         new=new,
-        tests=f"{TESTS}/test_model.py",
+        tests=f"{TESTS}/{tests}.py",
         fails=fails,
         kind=kind,
     )
@@ -269,6 +307,38 @@ CHANGES = {
     ),
     "a-head-is-left-out": change(
         "for name in HEADS)", "for name in HEADS[:1])", "test_the_head_makes_logits", kind="distilled"
+    ),
+    "unflipped": change(
+        "[img.flip(0) for img in imgs]",
+        "imgs",
+        "test_pixels_are_normalised",
+        kind="distilled",
+        file="../dataloader/pl_data_module.py",
+        tests="test_dataloader",
+    ),
+    "without-transparency": change(
+        'file.convert("RGBA")',
+        'file.convert("RGB").convert("RGBA")',
+        "test_the_whole_image_is_resized",
+        kind="distilled",
+        file="../dataloader/pl_data_module.py",
+        tests="test_dataloader",
+    ),
+    "squares": change(
+        "augmentor.img_size_dynamic = True",
+        "augmentor.img_size_dynamic = False",
+        "test_batches",
+        kind="distilled",
+        file="../dataloader/pl_data_module.py",
+        tests="test_dataloader",
+    ),
+    "in-colour": change(
+        "dataset.__class__ = HeldDataset",
+        "pass",
+        "test_batches",
+        kind="dino",
+        file="../dataloader/pl_data_module.py",
+        tests="test_dataloader",
     ),
     "one-head-from-the-file": change(
         "for layer in HEADS)",
@@ -357,3 +427,55 @@ def test_the_generated_tests_pass(runs: dict[Run, UnitTests], kind: str) -> None
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_wrong_backbone_is_noticed(runs: dict[Run, UnitTests], name: str) -> None:
     assert_noticed(runs, CHANGES[name])
+
+
+DEPLOY_TESTS = f"tests/{NAME}"
+DEPLOY_LOADER = f"nvidia_tao_deploy/cv/{NAME}/dataloader.py"
+DEPLOY_CHANGES = {
+    "unflipped": Run(
+        file=DEPLOY_LOADER,
+        old="preprocessing(image)[::-1]",
+        new="preprocessing(image)",
+        tests=DEPLOY_TESTS,
+        fails="test_pixels_are_normalised",
+    ),
+    "grey-to-the-base-class": Run(
+        file=DEPLOY_LOADER,
+        old='self.model_img_mode = "rgb"',
+        new="pass",
+        tests=DEPLOY_TESTS,
+        fails="test_pixels_are_normalised",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def deploy_runs(
+    reference: Reference,
+    deploy_clone: Path,
+    deploy_environment: Environment,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[Run, UnitTests]:
+    """How the tests of the deploy package of the oddest model end, whole and with every change."""
+    from porter.generate.deploy import deploy_context
+    from porter.reference.deploy import read_deploy
+    from porter.reference.release import read_release
+
+    found = read_deploy(deploy_clone, read_release("tao-deploy", deploy_clone), reference.name)
+    lay(deploy_clone, deploy_context(context(reference, DISTILLED), found, year=2026), "tao-deploy")
+    runs = [Run(tests=DEPLOY_TESTS), *DEPLOY_CHANGES.values()]
+    out = tmp_path_factory.mktemp("held-deploy") / "out"
+    return run_all({"square": deploy_clone}, deploy_environment, runs, out, imports=DEPLOY_IMPORTS)
+
+
+@pytest.mark.deploy_env
+def test_the_deploy_tests_of_odd_images_pass(deploy_runs: dict[Run, UnitTests]) -> None:
+    tests = deploy_runs[Run(tests=DEPLOY_TESTS)]
+    assert tests.failed == {}
+    assert tests.passed > 30
+
+
+@pytest.mark.deploy_env
+@pytest.mark.parametrize("name", DEPLOY_CHANGES)
+def test_a_wrong_loader_of_odd_images_is_noticed(deploy_runs: dict[Run, UnitTests], name: str) -> None:
+    assert_noticed(deploy_runs, DEPLOY_CHANGES[name])

@@ -39,6 +39,7 @@ VALUES: dict[str, Any] = {
     "export.batch_size": -1,
     "export.input_width": 32,
     "export.input_height": 32,
+    "export.input_channel": 3,
     "export.onnx_file": "/r/export/net.onnx",
     "gen_trt_engine.onnx_file": "/r/export/net.onnx",
     "gen_trt_engine.trt_engine": "/r/trt/net.engine",

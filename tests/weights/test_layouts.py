@@ -204,6 +204,9 @@ def test_two_heads_share_their_fate() -> None:
     made = small(source, ours, head=head, num_labels=2)
     assert made.head == "re-initialised"
     assert [each.op for each in made.operations] == ["initialise", "zeros"] * 2
+    # One head of another size makes both new.
+    mixed = [("head.weight", 3, 4), ("head.bias", 3), *ours[2:]]
+    assert [each.op for each in small(source, mixed, head=head).operations] == ["initialise", "zeros"] * 2
 
 
 def test_a_leftover_names_the_nearest_of_the_other_side_and_places_none() -> None:

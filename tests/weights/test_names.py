@@ -58,6 +58,13 @@ def test_numbers_are_calculated_and_lead_back(left: str, right: str, name: str, 
     assert across(names([name]), left, right, name) == there
 
 
+def test_numbers_below_zero_are_no_match() -> None:
+    made = names([])
+    assert made.match("n.{i+1}", "source", "n.0") is None
+    assert made.match("n.{2-i}", "source", "n.3") is None
+    assert made.match("n.{2*i+1}", "source", "n.4") is None
+
+
 def test_words_are_others_on_the_other_side() -> None:
     made = names([], words={"norm": {"layernorm_before": "norm1", "layernorm_after": "norm2"}})
     left, right = "layer.{i}.{norm}.weight", "blocks.{i}.{norm}.weight"

@@ -84,6 +84,7 @@ def write_checkpoint(
     prefixed = {plan["key_prefix"] + name: entry for name, entry in layout.items()}
     content = content_of(plan, lightning or lightning_version())
     with ExitStack() as stack:
+        stack.enter_context(_one_thread())
         handle = stack.enter_context(_hashed(stack.enter_context(_replacing(path))))
         archive = stack.enter_context(TorchArchive(cast(IO[bytes], handle), content, prefixed))
         copy = stack.enter_context(_second(safetensors, layout)) if safetensors else None
@@ -121,6 +122,17 @@ def _tensors(
         if SPELLING[tensor.dtype] != each["dtype"] or list(tensor.shape) != list(each["shape"]):
             raise ValueError(f"{each['name']} is not what the plan says")
         yield iter([tensor.contiguous().reshape(-1)] if tensor.numel() else [])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch from sharing small copies out among threads, whose waiting costs more than the copies."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 A formula may calculate, compare, index, choose and go through lists; it calls the functions below and
 nothing else. ``code("torch.nn.GELU")`` is a piece of Python by its import path, for arguments that are
-classes or calls.
+classes or calls; ``activation("gelu")`` is such a piece for a name of transformers' activations.
 """
 
 from __future__ import annotations
@@ -18,6 +18,19 @@ from porter.records.base import Record
 
 _LONGEST = 4096
 _HIGHEST_POWER = 64
+
+_TANH = "functools.partial(torch.nn.GELU, approximate='tanh')"
+_ACTIVATIONS = {
+    "gelu": "torch.nn.GELU",
+    "gelu_new": _TANH,
+    "gelu_python": "torch.nn.GELU",
+    "gelu_pytorch_tanh": _TANH,
+    "quick_gelu": "timm.layers.QuickGELU",
+    "relu": "torch.nn.ReLU",
+    "silu": "torch.nn.SiLU",
+    "swish": "torch.nn.SiLU",
+}
+"""Layers that compute the activations of transformers, by their name there."""
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -98,11 +111,13 @@ def _is_number(value: Any) -> bool:
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "activation": lambda name: _code(_ACTIVATIONS[name]),
     "all": all,
     "any": any,
     "ceil": math.ceil,
     "code": _code,
     "enumerate": lambda values: [list(pair) for pair in enumerate(values)],
+    "has_activation": lambda name: name in _ACTIVATIONS,
     "int": int,
     "is_number": _is_number,
     "len": len,

@@ -55,6 +55,12 @@ _DINO = {**_BODY, "image_size": 70, "patch_size": 14}
 
 CASES = {
     "vit": Case("vit", "ViTForImageClassification", {**_VIT, "qkv_bias": False}, 32),
+    "vit of another activation": Case(
+        "vit", "ViTForImageClassification", {**_VIT, "hidden_act": "gelu_pytorch_tanh"}, 32
+    ),
+    "deit of another activation": Case(
+        "deit", "DeiTForImageClassification", {**_VIT, "hidden_act": "quick_gelu"}, 32
+    ),
     "deit": Case("deit", "DeiTForImageClassification", _VIT, 32),
     "hiera": Case(
         "hiera",

@@ -119,7 +119,7 @@ def test_what_is_set_on_a_finished_swin(reference: Reference) -> None:
         ("hiera", {"masked_unit_attention": [False, True, False]}, "attention within units comes back"),
         ("hiera", {"num_heads": [2, 2, 2]}, "doubles the number of heads"),
         ("hiera", {"embed_dim_multiplier": 1.5}, "double the width only"),
-        ("dinov2", {"hidden_act": "relu"}, "the exact GELU or, with a gate, SiLU"),
+        ("dinov2", {"hidden_act": "laplace"}, "porter knows no layer of torch or timm"),
         ("dinov2", {"patch_size": 16}, "no whole number of patches"),
     ],
 )

@@ -156,7 +156,7 @@ def test_the_registry_decides_not_a_list_of_names(tmp_path: Path) -> None:
         ("final_norm=False", "final_norm False, the model True"),
         ("global_pool='avg', final_norm=True", "global_pool avg, the model token"),
         ("init_values=1e-5, final_norm=True", "init_values, which porter has no facts about"),
-        ("act_layer=nn.SiLU, final_norm=True", "act_layer, which porter has no facts about"),
+        ("act_layer=nn.SiLU, final_norm=True", "act_layer=torch.nn.SiLU, the model torch.nn.GELU"),
         ("reg_tokens=4, final_norm=True", "reg_tokens 4, the model 0"),
     ],
 )
@@ -224,8 +224,8 @@ def test_sizes_that_no_entry_has_are_registered_by_the_port(
     ("config", "reason"),
     [
         (
-            BASE | {"hidden_act": "gelu_new"},
-            "hidden_act is 'gelu_new': the backbone's blocks apply the exact",
+            BASE | {"hidden_act": "laplace"},
+            "hidden_act is 'laplace': porter knows no layer of torch or timm",
         ),
         (BASE | {"pruned_heads": {"0": [1]}}, "pruned_heads is {'0': [1]}"),
         (BASE | {"patch_size": [16, 8]}, "patch_size is [16, 8]: TAO's patches are square"),
@@ -390,7 +390,7 @@ def test_compose_needs_a_linear_head_a_body_and_an_export(
 
 
 def test_a_config_that_python_cannot_spell_is_not_held(references: tuple[Reference, ...]) -> None:
-    config = {"eps": float("inf"), **SMALL, "hidden_act": "relu"}
+    config = {"eps": float("inf"), **SMALL, "hidden_act": "laplace"}
     endless = msgspec.structs.replace(inspection(SMALL), config=config)
 
     with pytest.raises(ModelRejectedError) as refused:

@@ -7,6 +7,7 @@ import pytest
 from porter.reference.formulas import Code, FormulaError, evaluate, ratio
 from porter.reference.model_facts import model_facts
 from porter.resources import tree
+from porter.weights.remap import load_rules
 
 NAMES = {"width": 48, "depths": [2, 3], "act": "gelu", "eps": 1e-12, "pair": [4, 8]}
 
@@ -80,6 +81,9 @@ def test_the_facts_of_every_model_type_are_whole(path: object) -> None:
     for name, formula in facts.values.items():
         names[name] = evaluate(formula, names)
     native = facts.native
+    head = load_rules(native.remap).head
+    assert head is not None
+    assert head.target_module == native.head
     for formula in (*native.facts.values(), native.features, *(each.holds for each in native.conditions)):
         evaluate(formula, names)
     for item in native.adjustments:

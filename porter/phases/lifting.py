@@ -49,17 +49,7 @@ def lifting(session: PortSession, inspection: Inspection) -> Lifting:
         channels=inspection.channels,
         export=not attention,
     )
-    trial = session.journal.step(
-        "lift-trial",
-        {
-            "request": request,
-            "source": session.source,
-            "environment": session.runtimes.environment().digest,
-        },
-        Trial,
-        lambda: _try(session, request),
-    )
-    problems = verdict(trial, exact=lifted.lifted.exact)
+    problems = verdict(_trial(session, request), exact=lifted.lifted.exact)
     if problems:
         return Lifting(reasons=problems)
     return msgspec.structs.replace(lifted, attention=request.attention)
@@ -106,8 +96,18 @@ def _facts(session: PortSession, inspection: Inspection) -> LiftFacts | str:
         return f"its source cannot be read: {error.what}"
 
 
-def _try(session: PortSession, request: TrialRequest) -> Trial:
+def _trial(session: PortSession, request: TrialRequest) -> Trial:
+    """Return what came of running the lifted file; a run that died is no record, so it is tried again."""
     try:
-        return session.probe("lift_trial", request, Trial, read=[request.folder])
+        return session.journal.step(
+            "lift-trial",
+            {
+                "request": request,
+                "source": session.source,
+                "environment": session.runtimes.environment().digest,
+            },
+            Trial,
+            lambda: session.probe("lift_trial", request, Trial, read=[request.folder]),
+        )
     except PorterError as error:
         return Trial(error=error.what)

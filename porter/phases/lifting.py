@@ -19,6 +19,8 @@ from porter.records.transplant import (
 from porter.session import PortSession
 
 _TOLERANCE = 1e-5
+_EXPORTED = 1e-4
+"""The bound of the gate parity-onnx."""
 
 
 def lifting(session: PortSession, inspection: Inspection) -> Lifting:
@@ -29,8 +31,9 @@ def lifting(session: PortSession, inspection: Inspection) -> Lifting:
 
     assert inspection.probe is not None
     attention = exported_attention(inspection.probe)
-    # Only where TAO's exporter stops at the original is more rewritten than tracing needs.
-    tweaks: Sequence[TweakName] = (STATIC,) if attention else ALL
+    # Only where the original does not export, or not well enough, is more rewritten than tracing needs.
+    exports = bool(attention) and exports_well(inspection.probe)
+    tweaks: Sequence[TweakName] = (STATIC,) if exports else ALL
     facts = _facts(session, inspection)
     if isinstance(facts, str):
         return Lifting(reasons=(facts,))
@@ -47,12 +50,17 @@ def lifting(session: PortSession, inspection: Inspection) -> Lifting:
         attention=attention or "eager",
         image_size=inspection.image_size or (224, 224),
         channels=inspection.channels,
-        export=not attention,
+        export=not exports,
     )
     problems = verdict(_trial(session, request), exact=lifted.lifted.exact)
     if problems:
         return Lifting(reasons=problems)
     return msgspec.structs.replace(lifted, attention=request.attention)
+
+
+def exports_well(probe: ModelProbe) -> bool:
+    """Return whether ONNX Runtime computes the exported original as closely as the port will have to."""
+    return probe.max_relative_error is not None and probe.max_relative_error <= _EXPORTED
 
 
 def verdict(trial: Trial, *, exact: bool) -> tuple[str, ...]:

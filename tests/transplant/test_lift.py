@@ -8,7 +8,8 @@ import textwrap
 import msgspec
 import pytest
 
-from porter.phases.lifting import verdict
+from porter.phases.lifting import exports_well, verdict
+from porter.records.inspection import ModelProbe
 from porter.records.transplant import Lifted, LiftFacts, Trial, TweakName
 from porter.transplant.lift import lift
 from porter.transplant.tweaks import ALL, STATIC
@@ -348,6 +349,13 @@ def test_other_licences_are_not_lifted(licence: str) -> None:
     assert "Apache" in reasons(
         facts(sources={ROOT: facts().sources[ROOT], OTHER: source(HELPER, "")}, licence="MIT")
     )
+
+
+def test_an_export_that_is_near_is_not_near_enough() -> None:
+    probe = ModelProbe(transformers="4.57.6", state=(), max_relative_error=2e-7)
+    assert exports_well(probe)
+    assert not exports_well(msgspec.structs.replace(probe, max_relative_error=1.8e-4))
+    assert not exports_well(msgspec.structs.replace(probe, max_relative_error=None))
 
 
 def test_a_trial_has_to_be_exact_unless_something_rounds_differently() -> None:

@@ -255,6 +255,7 @@ def test_names_that_mean_two_things_are_told_apart() -> None:
     assert space["helper"](1) == 5  # type: ignore[operator]
     assert space[call](1) == 3  # type: ignore[operator]
     assert "local(scale=x)" in forward
+    assert space["local"](scale=7) == 7  # type: ignore[operator]
 
 
 def test_what_is_equal_is_there_once() -> None:

@@ -98,9 +98,9 @@ CASES: dict[str, Case] = {
     "regnet": Case("RegNetForImageClassification", {}, "regnety_040", {}, 64),
     "hiera": Case(
         "HieraForImageClassification",
-        {"image_size": [64, 64], "embed_dim": 16, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8]},
+        {"image_size": [64, 64], "embed_dim": 16, "depths": [1, 2, 1, 1], "num_heads": [1, 2, 4, 8]},
         "hiera_tiny_224",
-        {"img_size": 64, "embed_dim": 16, "num_heads": 1, "stages": [1, 1, 1, 1]},
+        {"img_size": 64, "embed_dim": 16, "num_heads": 1, "stages": [1, 2, 1, 1]},
         64,
     ),
     "mobilenet_v1": Case(
@@ -109,7 +109,7 @@ CASES: dict[str, Case] = {
     "mobilenet_v2": Case(
         "MobileNetV2ForImageClassification", {}, "mobilenetv2_100", {"pad_type": "same"}, 64
     ),
-    "mobilevit": Case("MobileViTForImageClassification", {"image_size": 64}, "mobilevit_s", {}, 64),
+    "mobilevit": Case("MobileViTForImageClassification", {"image_size": 128}, "mobilevit_s", {}, 128),
     "mobilevitv2": Case("MobileViTV2ForImageClassification", {"image_size": 64}, "mobilevitv2_100", {}, 64),
     "efficientnet": Case(
         "EfficientNetForImageClassification",
@@ -119,7 +119,7 @@ CASES: dict[str, Case] = {
         64,
     ),
     "levit": Case(
-        "LevitForImageClassificationWithTeacher", {"image_size": 64}, "levit_128", {"img_size": 64}, 64
+        "LevitForImageClassificationWithTeacher", {"image_size": 128}, "levit_128", {"img_size": 128}, 128
     ),
     "pvt_v2": Case(
         "PvtV2ForImageClassification",

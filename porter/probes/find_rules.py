@@ -94,7 +94,7 @@ def _attempts(request: dict[str, Any], source: Any) -> list[dict[str, Any]]:
 
 def _candidates(request: dict[str, Any], source: Any) -> Iterator[tuple[dict[str, Any], Any]]:
     """Yield each candidate with how to build it."""
-    from porter.weights.kernel.candidates import arguments, named, timm_model
+    from porter.weights.kernel.candidates import arguments, fits, named, timm_model
     from porter.weights.kernel.models import build_tao, use_eager_attention
 
     config, channels = source.config, request["channels"]
@@ -108,6 +108,8 @@ def _candidates(request: dict[str, Any], source: Any) -> Iterator[tuple[dict[str
 
         yield {"architecture": spec["builder"], "arguments": {}}, staged
     for candidate in request["candidates"]:
+        if not fits(candidate, config):
+            continue
         pattern = candidate["architecture"]
         names = [pattern]
         if "*" in pattern:
@@ -179,10 +181,11 @@ def _confirmed(
     facts: dict[str, Any],
     images: Any,
 ) -> dict[str, Any]:
-    from porter.weights.kernel.confirm import Watched, carry, influences, parities, shake
+    from porter.weights.kernel.confirm import Watched, carry, influences, parities
     from porter.weights.kernel.inert import judge
+    from porter.weights.kernel.liven import shake
 
-    shake(source, request["seed"] + 1)
+    shake(source, images.double(), request["seed"] + 1)
     steps = [each["operation"] for each in facts["operations"]]
     carry(steps, source, target)
     one, other = facts["heads"][0] if facts["heads"] else ("", "")
@@ -190,8 +193,16 @@ def _confirmed(
     measured, why = parities(left, right, images[: request["inputs"]], request["tolerance"])
     if why:
         return {"parities": measured, "reason": why}
-    owing = list(influences(steps, right, images[:1], request["seed"], request["influence_seconds"]))
-    judged, guessed = judge(owing, found.placements, seen.uses, request["tolerance"])
+    tolerance = request["tolerance"]
+    owing = influences(
+        steps,
+        right,
+        images[:1],
+        seed=request["seed"],
+        seconds=request["influence_seconds"],
+        threshold=tolerance,
+    )
+    judged, guessed = judge(owing, found.placements, seen.uses, tolerance)
     reason = ""
     if guessed:
         reason = f"{', '.join(guessed[:3])}: the output does not show where they belong"

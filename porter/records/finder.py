@@ -20,11 +20,13 @@ class TimmCandidate(Record, frozen=True, kw_only=True):
         arguments: what else it is given; ``$hidden_size`` is the config's value, ``$one / other`` is
             calculated.
         words: what the config's words are called in timm (``gelu_new = "gelu_tanh"``).
+        when: values of the config under which it is tried.
     """
 
     architecture: str
     arguments: dict[str, Any] = {}
     words: dict[str, str] = {}
+    when: dict[str, Any] = {}
 
 
 class FindRulesRequest(Record, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from porter.weights.kernel.fills import Fill, Taken
-from porter.weights.kernel.flow import Call, Flow, Slot, Use
+from porter.weights.kernel.flow import Call, Flow, Slot, Use, renew
 from porter.weights.kernel.prints import TOLERANCE, Print, apart, print_of, same
 from porter.weights.kernel.propose import Proposal, Proposer
 
@@ -26,6 +26,10 @@ _NUMBER = re.compile(r"\d+")
 
 _UNCONFIRMED = 3
 """Placements in a row that may stand on their order alone, where nothing else is left."""
+
+
+_EQUAL = 6
+"""Other ways of one choice that are tried on the whole model; three parts have six orders."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Placement:
         confirmed: path of the target's module at which values showed that all is well up to there.
         others: ways of equal standing that were open here.
         epsilon: what the target's norm must be given instead of its own; None where it is right.
+        exchanged: source tensors that another way puts elsewhere without any change of the output.
     """
 
     module: str
@@ -48,6 +53,7 @@ class Placement:
     confirmed: str
     others: int
     epsilon: float | None = None
+    exchanged: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +87,11 @@ class _StuckError(Exception):
 
 @dataclasses.dataclass
 class _Point:
-    """One choice on the way: what was taken, and what was tried here before."""
+    """One choice on the way: what was taken, what was tried here before, what else looked as good here."""
 
     placement: Placement
     tried: set[tuple[Fill, ...]]
+    equal: list[Proposal]
 
 
 class Search:
@@ -135,6 +142,7 @@ class Search:
             trials += 1
             try:
                 self._pass()
+                self._exchange()
                 best, reason = tuple(self.points), ""
                 break
             except _StuckError as stuck:
@@ -168,6 +176,30 @@ class Search:
         if not alike or distance > 1e-3:
             raise _StuckError(f"the output differs (relative {float(distance):.1e})")
         self.confirm("the output")
+
+    def _exchange(self) -> None:
+        """Note what could as well be placed otherwise: the output stays the same."""
+        for point in self.points:
+            kept = point.placement.proposal
+            moved: dict[str, None] = {}
+            for other in point.equal[:_EQUAL]:
+                self.put(other)
+                renew(self.target)
+                with torch.no_grad():
+                    output = first_tensor(self.target(self._images))
+                if float((output - self._answer).norm() / self._answer.norm()) <= TOLERANCE:
+                    differing = set(other.fills) ^ set(kept.fills)
+                    moved.update(dict.fromkeys(name for fill in differing for name in fill.sources))
+            if point.equal:
+                self.put(kept)
+            point.placement = dataclasses.replace(point.placement, exchanged=tuple(moved))
+
+    def put(self, proposal: Proposal) -> None:
+        """Fill the target's tensors as *proposal* says."""
+        with torch.no_grad():
+            for fill in proposal.fills:
+                own = self.own[fill.target]
+                own.copy_(fill.make(self.state, tuple(own.shape)))
 
     def _go_back(self) -> bool:
         while self.points and not self.points[-1].placement.others:
@@ -214,7 +246,7 @@ class _Filling(Flow):
             placement = search.points[place].placement
         else:
             placement = self._settle(call, free, flows, place)
-        self._put(call, placement.proposal, free)
+        self._put(call, placement.proposal)
         self._placed.update(slot.name for slot in free)
         for fill in placement.proposal.fills:
             self._taken.take(fill)
@@ -229,18 +261,18 @@ class _Filling(Flow):
         search.redo = -1
         del search.points[place:]
         inputs = tuple(print_of(tensor) for tensor in flows)
-        found, why = self._choose(call, free, inputs, tried)
+        found, why, equal = self._choose(call, free, inputs, tried)
         if found is None:
             names = ", ".join(slot.name for slot in free)
             raise _StuckError(f"nothing fits {names}: {why}")
         if found.proposal.way != "order":
             search.confirm(self.where())
-        search.points.append(_Point(found, tried))
+        search.points.append(_Point(found, tried, equal))
         return found
 
     def _choose(
         self, call: Call, free: Sequence[Slot], inputs: Sequence[Print], tried: set[tuple[Fill, ...]]
-    ) -> tuple[Placement | None, str]:
+    ) -> tuple[Placement | None, str, list[Proposal]]:
         proposer, where = self._search.proposer, self.where() or "the model"
         why = f"what {where} computes on is none of the source's values"
         tiers: list[Callable[[], list[Proposal]]] = [
@@ -256,12 +288,13 @@ class _Filling(Flow):
             left = [each for each in proposals if each.fills not in tried]
             nearest = 1.0
             for number, proposal in enumerate(left):
-                error = self._rehearse(call, proposal, free)
+                error = self._rehearse(call, proposal)
                 if error is None or error <= TOLERANCE:
                     own = self._search.own_epsilon(self.where(), call.epsilon)
                     other = proposal.epsilon if proposal.epsilon not in {None, own} else None
-                    others = len(left) - number - 1
-                    return Placement(self.where(), proposal, error, "", others, other), ""
+                    rest = left[number + 1 :]
+                    made = Placement(self.where(), proposal, error, "", len(rest), other)
+                    return made, "", [each for each in rest if (self._rehearse(call, each) or 0) <= TOLERANCE]
                 if proposal.way in {"input", "joined"} and error < nearest:
                     nearest = error
                     theirs = " and ".join(proposer.module(use) for use in proposal.uses)
@@ -271,11 +304,11 @@ class _Filling(Flow):
                     )
             if len(left) < len(proposals):
                 # Something here was right by its values and wrong later on; weaker evidence is no better.
-                return None, "no other way is left"
-        return None, why
+                return None, "no other way is left", []
+        return None, why, []
 
-    def _rehearse(self, call: Call, proposal: Proposal, free: Sequence[Slot]) -> float | None:
-        self._put(call, proposal, free)
+    def _rehearse(self, call: Call, proposal: Proposal) -> float | None:
+        self._put(call, proposal)
         if proposal.expected is None:
             return None
         try:
@@ -284,11 +317,8 @@ class _Filling(Flow):
             return 1.0
         return apart(print_of(first_tensor(made)), proposal.expected)
 
-    def _put(self, call: Call, proposal: Proposal, free: Sequence[Slot]) -> None:
-        shapes = {slot.name: slot.shape for slot in free}
-        for fill in proposal.fills:
-            made = fill.make(self._search.state, shapes[fill.target])
-            self._search.own[fill.target].copy_(made)
+    def _put(self, call: Call, proposal: Proposal) -> None:
+        self._search.put(proposal)
         own = self._search.own_epsilon(self.where(), call.epsilon)
         if own is not None:
             epsilon = own if proposal.epsilon is None else proposal.epsilon

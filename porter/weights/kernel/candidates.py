@@ -79,6 +79,11 @@ def arguments(candidate: Mapping[str, Any], config: Any) -> dict[str, Any]:
     return {name: _resolved(value, config, candidate) for name, value in candidate["arguments"].items()}
 
 
+def fits(candidate: Mapping[str, Any], config: Any) -> bool:
+    """Return whether the config has the values under which *candidate* is tried."""
+    return all(getattr(config, name, None) == value for name, value in candidate["when"].items())
+
+
 def named(pattern: str, source: torch.nn.Module, config: Any, channels: int, few: int) -> list[str]:
     """Return the registered architectures of *pattern* whose tensors are most like the source's.
 
@@ -134,7 +139,9 @@ def _resolved(value: Any, config: Any, candidate: Mapping[str, Any]) -> Any:
     one = _value(match[1], config)
     if match[2]:
         other = _value(match[3], config)
-        return one / other if match[2] == "/" else one * other
+        made = one / other if match[2] == "/" else one * other
+        # A width of 64.0 is none.
+        return int(made) if made == int(made) else made
     if isinstance(one, str):
         return candidate.get("words", {}).get(one, one)
     return list(one) if isinstance(one, tuple) else one

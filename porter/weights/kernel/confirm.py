@@ -15,13 +15,16 @@ from porter.weights.kernel.files import ModelFolder
 from porter.weights.kernel.flow import Use, renew
 from porter.weights.kernel.forms import role_of
 from porter.weights.kernel.operations import execute_all, seed_of, source_parts
-from porter.weights.kernel.perturb import perturb
 
 EXACT = 1e-6
 """Relative difference in float64 up to which two models are one function; a softmax in float32 makes 1e-7."""
 
 ROUNDING = 4.0
 """Times its own rounding that the source may be apart from the target in float32."""
+
+
+_LAST = 4
+"""Placements among which the heads are: two layers, each behind a norm."""
 
 
 class InMemory(ModelFolder):
@@ -63,13 +66,6 @@ class Watched:
 
     def _note(self, module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
         self._features.append(given[0].detach().clone())
-
-
-def shake(source: torch.nn.Module, seed: int) -> None:
-    """Give *source* other weights than those that the search saw."""
-    with torch.no_grad():
-        for name, tensor in source.state_dict().items():
-            tensor.copy_(perturb(name, tensor, seed))
 
 
 def carry(operations: Sequence[dict[str, Any]], source: torch.nn.Module, target: torch.nn.Module) -> None:
@@ -118,12 +114,19 @@ def parities(
 
 
 def influences(
-    operations: Sequence[dict[str, Any]], target: Watched, images: torch.Tensor, seed: int, seconds: float
-) -> Iterator[dict[str, Any]]:
-    """Yield for every placed source tensor what the output owes to it, measured in the target.
+    operations: Sequence[dict[str, Any]],
+    target: Watched,
+    images: torch.Tensor,
+    *,
+    seed: int,
+    seconds: float,
+    threshold: float,
+) -> list[dict[str, Any]]:
+    """Return for every placed source tensor what the output owes to it, measured in the target.
 
     The values in its place are replaced by random ones of the same mean and spread. Where measuring all
-    would take longer than *seconds*, it is done for the first and the last tensor of every role.
+    would take longer than *seconds*, it is done for the first and the last tensor of every role, and for
+    all of a role of which one is below *threshold*.
     """
     target.module.double()
     images = images.double()
@@ -132,18 +135,23 @@ def influences(
     before = target(images)["logits"]
     each = time.monotonic() - started
     parts = list(_parts(operations))
+    roles: dict[str, list[str]] = {}
+    for name, *_ in parts:
+        roles.setdefault(role_of(name), []).append(name)
     chosen = {name for name, *_ in parts}
     if each * len(parts) > seconds:
-        roles: dict[str, list[str]] = {}
-        for name, *_ in parts:
-            roles.setdefault(role_of(name), []).append(name)
         chosen = {name for names in roles.values() for name in (names[0], names[-1])}
-    for name, place, axis, start, stop in parts:
-        measured = None
-        if name in chosen:
-            view = state[place].narrow(axis, start, stop - start) if state[place].dim() else state[place]
-            measured = _effect(target, view, name, before, images, seed)
-        yield {"source": name, "target": place, "effect": measured}
+    effects: dict[str, float] = {}
+    for wanted in (True, False):
+        # A role of which one is not seen needs all its tensors measured.
+        if not wanted:
+            unseen = {role_of(name) for name, effect in effects.items() if effect <= threshold}
+            chosen = {name for role in unseen for name in roles[role]}
+        for name, place, axis, start, stop in parts:
+            if name in chosen and name not in effects:
+                view = state[place].narrow(axis, start, stop - start) if state[place].dim() else state[place]
+                effects[name] = _effect(target, view, name, before, images, seed)
+    return [{"source": name, "target": place, "effect": effects.get(name)} for name, place, *_ in parts]
 
 
 def owed(source: Watched, images: torch.Tensor, seed: int) -> Callable[[str], float]:
@@ -160,12 +168,11 @@ def owed(source: Watched, images: torch.Tensor, seed: int) -> Callable[[str], fl
 def heads(placements: Sequence[Any], uses: Sequence[Use], labels: int) -> list[tuple[str, str]]:
     """Return source and target module of each layer that makes the logits, the first one first."""
     found: list[tuple[str, str]] = []
-    for placement in reversed(placements):
+    for placement in placements[-_LAST:]:
         use = uses[placement.proposal.uses[-1]]
         rows = {slot.shape[0] for slot in use.slots if len(slot.shape) > 1}
-        if use.family != "linear" or rows != {labels} or len(placement.proposal.uses) != 1:
-            break
-        found.insert(0, (use.module, placement.module))
+        if use.family == "linear" and rows == {labels} and len(placement.proposal.uses) == 1:
+            found.append((use.module, placement.module))
     return found
 
 

@@ -122,9 +122,10 @@ def _bare(shape: Shape) -> Shape:
 
 
 def _orders(shape: Shape, given: Shape) -> Iterator[tuple[int, ...]]:
-    plain = tuple(range(len(given)))
     if len(given) > 4:
         return
-    for order in itertools.permutations(plain):
-        if order != plain and tuple(given[axis] for axis in order) == shape:
+    for order in itertools.permutations(range(len(given))):
+        # Moving axes of length one is no more than another shape.
+        long = [axis for axis in order if given[axis] != 1]
+        if long != sorted(long) and tuple(given[axis] for axis in order) == shape:
             yield order

@@ -29,7 +29,7 @@ def judge(
 
     Returns:
         the influences with ``inert`` and ``held`` (why an inert tensor's place is no guess), and the names
-        of those that were placed by guess.
+        of those that were placed by guess: nothing holds them, or they can be exchanged unseen.
     """
     known: dict[str, float] = {}
     for each in influences:
@@ -43,18 +43,28 @@ def judge(
     }
     shapes = {slot.name: slot.shape for use in uses for slot in use.slots}
     alike = Counter(shapes[name] for name in inert if name in shapes)
+    exchanged = {name for placement in placements for name in placement.exchanged}
     judged, guessed = [], []
     for each in influences:
         name = each["source"]
         held = ""
-        if name in inert:
-            held = _companion(name, inert, placements, uses)
+        if name in inert and name not in exchanged:
+            held = _companion(name, inert, placements, uses) or _local(name, placements, uses)
             if not held and alike[shapes.get(name, ())] == 1:
                 held = "no other tensor that the output does not show has its shape"
-            if not held:
-                guessed.append(name)
+        if name in exchanged or (name in inert and not held):
+            guessed.append(name)
         judged.append({**each, "inert": name in inert, "held": held})
     return judged, guessed
+
+
+def _local(name: str, placements: Sequence[Placement], uses: Sequence[Use]) -> str:
+    """Return which values fix the place of a tensor where it is used; empty where none do."""
+    for placement in placements:
+        if placement.error is not None and any(name in fill.sources for fill in placement.proposal.fills):
+            theirs = uses[placement.proposal.uses[-1]].module
+            return f"only with it {placement.module} makes the values that {theirs} makes"
+    return ""
 
 
 def _companion(name: str, inert: set[str], placements: Sequence[Placement], uses: Sequence[Use]) -> str:

@@ -1,31 +1,51 @@
-"""Weights under which every tensor of a freshly made model matters to its output."""
+"""Weights under which every tensor of a model matters to its output."""
 
 from __future__ import annotations
 
 import torch
 
 from porter.weights.kernel.operations import seed_of
+from porter.weights.kernel.perturb import perturb
 
 
 def liven(module: torch.nn.Module, images: torch.Tensor, seed: int) -> None:
     """Give *module* random weights that carry a signal from its input to its output.
 
-    Norms of one and biases of zero hide exchanged tensors, and small matrices let the signal die. Batch
-    statistics are measured on *images*, so that batch norms keep the signal's size, and then moved a bit.
+    Norms of one and biases of zero hide exchanged tensors, and small matrices let the signal die.
     """
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
             if tensor.is_floating_point():
                 tensor.copy_(_lively(name, tensor, seed))
+    settle(module, images, seed)
+
+
+def shake(module: torch.nn.Module, images: torch.Tensor, seed: int) -> None:
+    """Give *module* other weights, near those that it has; float32 can hold them."""
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            tensor.copy_(perturb(name, tensor, seed))
+        settle(module, images, seed)
+        for tensor in module.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.float())
+
+
+def settle(module: torch.nn.Module, images: torch.Tensor, seed: int) -> None:
+    """Measure the batch norms' statistics on *images* and move them a bit.
+
+    Statistics that do not fit the weights let the signal grow or die from layer to layer.
+    """
     norms = [each for each in module.modules() if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)]
-    if norms:
-        _measure(module, norms, images)
-        with torch.no_grad():
-            for number, norm in enumerate(norms):
-                generator = torch.Generator().manual_seed(seed_of("liven", seed, number))
-                noise = torch.randn(norm.running_mean.shape, generator=generator)
-                norm.running_mean += 0.2 * noise * norm.running_var.sqrt()
-                norm.running_var *= (0.2 * noise.flip(0)).exp()
+    if not norms:
+        return
+    _measure(module, norms, images)
+    with torch.no_grad():
+        for number, norm in enumerate(norms):
+            generator = torch.Generator().manual_seed(seed_of("settle", seed, number))
+            noise = torch.randn(norm.running_mean.shape, generator=generator)
+            norm.running_mean += 0.2 * noise * norm.running_var.sqrt()
+            norm.running_var *= (0.2 * noise.flip(0)).exp()
 
 
 def _lively(name: str, tensor: torch.Tensor, seed: int) -> torch.Tensor:

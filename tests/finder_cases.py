@@ -135,6 +135,43 @@ CASES: dict[str, Case] = {
     ),
     "focalnet": Case("FocalNetForImageClassification", {}, "focalnet_tiny_srf", {}, 64),
     "bit": Case("BitForImageClassification", {}, "resnetv2_50x1_bit", {}, 64),
+    "siglip": Case(
+        "SiglipForImageClassification",
+        {
+            "vision_config": {**_VIT, "num_channels": 3},
+            "text_config": {
+                "hidden_size": 16,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "intermediate_size": 16,
+                "vocab_size": 50,
+            },
+        },
+        "vit_base_patch16_siglip_224",
+        {**_TIMM_VIT, "global_pool": "avg", "fc_norm": False, "act_layer": "gelu_tanh"},
+    ),
+    "clip": Case(
+        "CLIPForImageClassification",
+        {
+            "vision_config": {**_VIT, "num_channels": 3, "projection_dim": 16},
+            "text_config": {
+                "hidden_size": 16,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "intermediate_size": 16,
+                "vocab_size": 50,
+            },
+        },
+        "vit_base_patch16_clip_224",
+        {
+            **_TIMM_VIT,
+            "global_pool": "avg",
+            "fc_norm": False,
+            "final_norm": False,
+            "act_layer": "quick_gelu",
+        },
+    ),
+    "hgnet_v2": Case("HGNetV2ForImageClassification", {}, "hgnetv2_b4", {}, 64),
     "poolformer": Case("PoolFormerForImageClassification", {}, "poolformer_s12", {}, 64),
     "swiftformer": Case("SwiftFormerForImageClassification", {"image_size": 64}, "swiftformer_xs", {}, 64),
 }

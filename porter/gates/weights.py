@@ -97,7 +97,7 @@ def _rules(session: PortSession) -> RemapRules:
     if strategy.timm is not None:
         if strategy.timm.same_code:
             return wrapped_rules(inspection.tensors, session.journal.made("model-probe", ModelProbe))
-        return behind(load_rules(strategy.timm.remap), PREFIX)
+        return behind(strategy.timm.rules or load_rules(strategy.timm.remap), PREFIX)
     return load_rules(strategy.backbone.remap if strategy.backbone else inspection.model_type)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from porter.errors import UsageError
 from porter.gates.results import passed
+from porter.records.finder import Finding
 from porter.records.gates import GateResult
 from porter.records.inspection import ModelProbe
 from porter.records.reference import ReferenceChoice, StrategyChoice
@@ -17,8 +18,9 @@ from porter.session import PortSession
 
 def run(session: PortSession) -> Iterator[GateResult]:
     """Score the references, choose the strategy, and have both confirmed."""
+    from porter.phases.finding import finding
     from porter.phases.lifting import lifting
-    from porter.reference.choose import choose, wants_lifting
+    from porter.reference.choose import choose, wants_finding, wants_lifting
     from porter.reference.dataservices import read_coverage
 
     references, forced = session.references, session.options.strategy
@@ -27,14 +29,22 @@ def run(session: PortSession) -> Iterator[GateResult]:
         session.inspection, probe=session.journal.made("model-probe", ModelProbe)
     )
     release = references[0].release
-    lifted = None
-    if wants_lifting(inspection, references, release, forced=forced):
+    found = lifted = None
+    if wants_finding(inspection, references, release, forced=forced):
+        found = finding(session, inspection)
+    if wants_lifting(inspection, references, release, forced=forced, finding=found):
         lifted = lifting(session, inspection)
     choice = session.journal.step(
         "choice",
-        {"inspection": inspection, "references": references, "strategy": forced, "lifting": lifted},
+        {
+            "inspection": inspection,
+            "references": references,
+            "strategy": forced,
+            "lifting": lifted,
+            "finding": found,
+        },
         ReferenceChoice,
-        lambda: choose(inspection, references, release, forced=forced, lifting=lifted),
+        lambda: choose(inspection, references, release, forced=forced, lifting=lifted, finding=found),
     )
     reference = choice.reference
     absent = [file.path for file in reference.files if not file.present]
@@ -56,6 +66,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
         f"{_named(strategy)}; {strategy.reason}",
         rejected=strategy.rejected,
         **_evidence(strategy),
+        **_searched(found),
     )
     _confirm(session, choice)
 
@@ -102,6 +113,13 @@ def _evidence(strategy: StrategyChoice) -> dict[str, Any]:
     if match is None:
         return {}
     return {"arguments": {**match.arguments, **match.code}, "differences": list(match.differences)}
+
+
+def _searched(found: Finding | None) -> dict[str, Any]:
+    """Return what the rule finder proposed and measured, whatever was chosen."""
+    from porter.weights.finder import evidence
+
+    return {"rule finder": evidence(found)} if found else {}
 
 
 def _confirm(session: PortSession, choice: ReferenceChoice) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SEARCHED = 2
 """Images that the search runs on."""
 
+SWAPPED = 10
+"""Times the tolerance that a swap must change the output to be seen, as in the port's own check."""
+
 SMALL = 50_000_000
 """Parameters up to which one thread is faster than several, which wait for each other at every operation."""
 
@@ -182,7 +185,7 @@ def _confirmed(
     images: Any,
 ) -> dict[str, Any]:
     from porter.weights.kernel.confirm import Watched, carry, influences, parities
-    from porter.weights.kernel.inert import judge
+    from porter.weights.kernel.inert import exchanges, held_pairs, judge
     from porter.weights.kernel.liven import shake
 
     shake(source, images.double(), request["seed"] + 1)
@@ -203,10 +206,40 @@ def _confirmed(
         threshold=tolerance,
     )
     judged, guessed = judge(owing, found.placements, seen.uses, tolerance)
+    traded = exchanges(
+        steps,
+        right,
+        images[:1],
+        [pair[1] for pair in facts["heads"]],
+        seconds=request["influence_seconds"],
+        threshold=SWAPPED * tolerance,
+    )
+    pairs, loose = held_pairs(traded, judged, found.placements, seen.uses)
+    guessed += [name for name in loose if name not in guessed]
     reason = ""
     if guessed:
         reason = f"{', '.join(guessed[:3])}: the output does not show where they belong"
-    return {"parities": measured, "influences": judged, "accepted": not guessed, "reason": reason}
+    return {
+        "parities": measured,
+        "influences": judged,
+        "exchanges": pairs,
+        "accepted": not guessed,
+        "reason": reason,
+        **_held(target, images[:1]),
+    }
+
+
+def _held(target: Any, images: Any) -> dict[str, Any]:
+    """Return what a backbone that holds a model of timm needs to know of it."""
+    from types import SimpleNamespace
+
+    from porter.weights.kernel.timm_models import ATTRIBUTE, maps, stages
+
+    if not type(target).__module__.startswith("timm."):
+        return {}
+    wrapped = SimpleNamespace(**{ATTRIBUTE: target.float()})
+    found = [name.removeprefix(f"{ATTRIBUTE}.") for name in stages(wrapped)]
+    return {"stages": found, "maps": bool(maps(wrapped, images))}
 
 
 def _settings(placements: Any) -> list[dict[str, Any]]:

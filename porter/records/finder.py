@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from porter.records.base import Record
 from porter.records.inspection import TensorInfo
+from porter.records.remap import RemapRules
 from porter.records.weights import Operation, Parity, TargetSpec
 
 Way = Literal["input", "joined", "cut", "chain", "output", "order", "sibling"]
@@ -109,6 +110,18 @@ class Influence(Record, frozen=True, kw_only=True):
     held: str = ""
 
 
+class Exchange(Record, frozen=True, kw_only=True):
+    """Two placed source tensors that can trade places without parity seeing it, and the effect that it has.
+
+    The values where they are used hold them; :attr:`held` is empty where those do not either.
+    """
+
+    first: str
+    second: str
+    effect: float
+    held: str = ""
+
+
 class Setting(Record, frozen=True, kw_only=True):
     """An attribute of a module of the target that must be set for it to calculate as the source does."""
 
@@ -127,6 +140,8 @@ class Attempt(Record, frozen=True, kw_only=True):
         operations: in the order of the target's tensors.
         computed: target buffers that its class computes.
         heads: source and target module of each layer that makes the logits.
+        stages: paths of the target's modules that can be frozen one after the other; maps: whether it gives
+            feature maps (both of an accepted model of timm).
         parities: on other weights than the search used; the last one is the source's own rounding.
         trials: runs of the candidate.
         rejected: what was shown to be wrong, one line each.
@@ -143,8 +158,11 @@ class Attempt(Record, frozen=True, kw_only=True):
     computed: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
     heads: tuple[tuple[str, str], ...] = ()
+    stages: tuple[str, ...] = ()
+    maps: bool = False
     parities: tuple[Parity, ...] = ()
     influences: tuple[Influence, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
     trials: int = 0
     rejected: tuple[str, ...] = ()
     source: tuple[TensorInfo, ...] = ()
@@ -170,3 +188,22 @@ class FindRulesAnswer(Record, frozen=True, kw_only=True):
     def accepted(self) -> Attempt | None:
         """The attempt that was accepted."""
         return next((each for each in self.attempts if each.accepted), None)
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """What the finder made of a family.
+
+    Attributes:
+        answer: everything that was proposed and measured.
+        rules: of the accepted attempt; None where none was accepted.
+        refusal: why no candidate was taken, one sentence; empty where one was.
+    """
+
+    answer: FindRulesAnswer
+    rules: RemapRules | None = None
+    refusal: str = ""
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt that was accepted."""
+        return self.answer.accepted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from porter.records.base import Record, Task
+from porter.records.remap import RemapRules
 from porter.records.transplant import Lifted
 
 Repo = Literal["tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices"]
@@ -337,7 +338,9 @@ class TimmModel(Record, frozen=True, kw_only=True):
         maps: whether timm gives its feature maps (B, C, H, W).
         batch_norms: whether there are any.
         norm_eps: epsilon of its layer norms; None for timm's own.
+        epsilons: epsilon by the path of the norm, for those that are not as timm makes them.
         remap: name of the remap rules under ``references/``; empty where the names are timm's own.
+        rules: what the rule finder found, where no file has rules.
         same_code: whether the source's model runs timm's code too, so that nothing may differ.
         differences: what is set by the arguments so that both are equal, one sentence each.
     """
@@ -350,7 +353,9 @@ class TimmModel(Record, frozen=True, kw_only=True):
     maps: bool = False
     batch_norms: bool = False
     norm_eps: float | None = None
+    epsilons: dict[str, float] = {}
     remap: str = ""
+    rules: RemapRules | None = None
     same_code: bool = False
     differences: tuple[str, ...] = ()
 

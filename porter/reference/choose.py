@@ -9,6 +9,7 @@ import msgspec
 
 from porter.errors import ModelRejectedError
 from porter.records.base import Record, Task
+from porter.records.finder import Finding
 from porter.records.inspection import Inspection
 from porter.records.reference import (
     BackboneMatch,
@@ -21,12 +22,12 @@ from porter.records.reference import (
     StrategyChoice,
 )
 from porter.records.transplant import Lifting
+from porter.reference import timm_models
 from porter.reference.coverage import Coverage, native_coverage
 from porter.reference.hold import holding
 from porter.reference.network import networks_for
 from porter.reference.reader import read_reference
 from porter.reference.score import score
-from porter.reference.timm_models import timm_offer
 
 AVAILABLE: tuple[Strategy, ...] = ("native", "timm", "transplant", "compose")
 """The strategies that this version of porter can generate, in order of preference."""
@@ -58,6 +59,7 @@ def choose(
     *,
     forced: Strategy | None = None,
     lifting: Lifting | None = None,
+    finding: Finding | None = None,
 ) -> ReferenceChoice:
     """Return the closest of *references* and the strategy; pure.
 
@@ -67,12 +69,13 @@ def choose(
         release: the clone they were read from, for the errors.
         forced: the strategy that was asked for.
         lifting: what came of lifting the model's source, where :func:`wants_lifting` asked for it.
+        finding: what the rule finder made of the model, where :func:`wants_finding` asked for it.
 
     Raises:
         ModelRejectedError: porter knows no network for the task, or no strategy fits the model.
     """
     best, coverage, candidates = _closest(inspection, references, release)
-    case = Case(inspection=inspection, reference=best, coverage=coverage, lifting=lifting)
+    case = Case(inspection=inspection, reference=best, coverage=coverage, lifting=lifting, finding=finding)
     return ReferenceChoice(
         reference=best, candidates=candidates, strategy=choose_strategy(case, forced=forced)
     )
@@ -84,6 +87,7 @@ def wants_lifting(
     release: Release,
     *,
     forced: Strategy | None = None,
+    finding: Finding | None = None,
 ) -> bool:
     """Return whether the choice depends on what comes of lifting the model's source; pure.
 
@@ -92,8 +96,27 @@ def wants_lifting(
     if forced is not None:
         return forced == "transplant"
     best, coverage, _ = _closest(inspection, references, release)
-    case = Case(inspection=inspection, reference=best, coverage=coverage)
+    case = Case(inspection=inspection, reference=best, coverage=coverage, finding=finding)
     return not any(isinstance(OFFERS[name](case), StrategyChoice) for name in _preferred_to("transplant"))
+
+
+def wants_finding(
+    inspection: Inspection,
+    references: Sequence[Reference],
+    release: Release,
+    *,
+    forced: Strategy | None = None,
+) -> bool:
+    """Return whether the choice depends on what the rule finder makes of the model; pure.
+
+    Args and errors are those of :func:`choose`.
+    """
+    if forced not in (None, "timm"):
+        return False
+    best, coverage, _ = _closest(inspection, references, release)
+    case = Case(inspection=inspection, reference=best, coverage=coverage)
+    is_native = forced is None and isinstance(_native(case), StrategyChoice)
+    return not is_native and timm_models.wants_finding(inspection, best)
 
 
 def _closest(
@@ -159,12 +182,14 @@ class Case(Record, frozen=True, kw_only=True):
     Attributes:
         coverage: whether the reference's backbones have the architecture.
         lifting: what came of lifting the model's source; None where nobody tried.
+        finding: what the rule finder made of it; None where nobody asked.
     """
 
     inspection: Inspection
     reference: Reference
     coverage: Coverage
     lifting: Lifting | None = None
+    finding: Finding | None = None
 
 
 Offer = StrategyChoice | tuple[str, ...]
@@ -186,7 +211,7 @@ def _native_reason(match: BackboneMatch, reference: Reference) -> str:
 
 
 def _timm(case: Case) -> Offer:
-    offer = timm_offer(case.inspection, case.reference)
+    offer = timm_models.timm_offer(case.inspection, case.reference, case.finding)
     if offer.model is None:
         return offer.reasons
     return StrategyChoice(

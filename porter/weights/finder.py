@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from porter.records.base import Record
-from porter.records.finder import Attempt, FindRulesAnswer, FindRulesRequest, TimmCandidate
+from porter.records.finder import Attempt, Finding, FindRulesAnswer, FindRulesRequest, TimmCandidate
 from porter.records.remap import RemapRules
 from porter.records.weights import TargetSpec
 from porter.weights.generalise import generalise
@@ -27,30 +27,13 @@ class Probe(Protocol):
         self,
         name: str,
         request: Record,
-        kind: type[T],
+        answer: type[T],
         *,
         read: Sequence[Path | str],
         write: Sequence[Path | str],
     ) -> T:
         """Run the probe called *name* in a sandbox and return its answer."""
         ...
-
-
-class Finding(Record, frozen=True, kw_only=True):
-    """What the finder made of a family.
-
-    Attributes:
-        answer: everything that was proposed and measured.
-        rules: of the accepted attempt; None where none was accepted.
-    """
-
-    answer: FindRulesAnswer
-    rules: RemapRules | None = None
-
-    @property
-    def attempt(self) -> Attempt | None:
-        """The attempt that was accepted."""
-        return self.answer.accepted
 
 
 def find(
@@ -72,7 +55,7 @@ def find(
         work: writable folder of the probe.
         image_size: (height, width) that both models are run on.
         channels: of the images.
-        candidates: models of timm; see :func:`porter.weights.timm_candidates.candidates`.
+        candidates: models of timm; see :func:`porter.reference.timm_candidates.candidates`.
         target: the staged TAO module, which is tried first.
         seconds: bound for all candidates together.
     """
@@ -90,25 +73,24 @@ def find(
 
 
 def finding(answer: FindRulesAnswer) -> Finding:
-    """Return the answer with the rules of the accepted attempt."""
+    """Return the answer with the rules of the accepted attempt, or with why there is none."""
     accepted = answer.accepted
-    return Finding(answer=answer, rules=generalise(accepted, answer.prefix) if accepted else None)
+    if accepted is None:
+        return Finding(answer=answer, refusal=_refusal(answer))
+    return Finding(answer=answer, rules=generalise(accepted, answer.prefix))
 
 
-def refusal(found: Finding) -> str:
-    """Return why no candidate was taken, one sentence; empty where one was."""
-    if found.attempt is not None:
-        return ""
-    if not found.answer.attempts:
-        return "no model of another library is known to be its architecture"
+def _refusal(answer: FindRulesAnswer) -> str:
+    if not answer.attempts:
+        return "none of timm's models is tried with its config"
     # The one that got furthest says most.
-    best = max(found.answer.attempts, key=lambda each: (len(each.operations), each.likeness))
-    count = len(found.answer.attempts)
-    tried = f"{count} candidates" if count > 1 else "1 candidate"
+    best = max(answer.attempts, key=lambda each: (len(each.operations), each.likeness))
+    count = len(answer.attempts)
+    tried = f"{count} models" if count > 1 else "1 model"
+    reason = best.reason if len(best.reason) <= 300 else f"{best.reason[:297]}..."
     return (
-        f"the rule finder tried {tried} in {sum(each.seconds for each in found.answer.attempts):.0f} s; "
-        f"{best.architecture}: {_short(best.reason)} "
-        f"({len(best.operations)} of {len(best.target)} tensors placed)"
+        f"the rule finder tried {tried} of timm in {sum(each.seconds for each in answer.attempts):.0f} s; "
+        f"{best.architecture}: {reason} ({len(best.operations)} of {len(best.target)} tensors placed)"
     )
 
 
@@ -130,6 +112,7 @@ def evidence(found: Finding) -> dict[str, Any]:
                 "inert": {
                     item.source: item.held or "placed by guess" for item in each.influences if item.inert
                 },
+                "exchanged unseen": {f"{i.first} <-> {i.second}": i.held for i in each.exchanges},
                 "trials": each.trials,
                 "rejected": list(each.rejected),
                 "seconds": each.seconds,
@@ -205,6 +188,10 @@ def _evidence_lines(attempt: Attempt) -> list[str]:
             how = item.held or "placed by guess"
             effect = f"{item.effect:.1e}" if item.effect is not None else "as its role"
             lines.append(f"  inert: {item.source} (effect {effect}): {how}")
+    lines += [
+        f"  can be exchanged unseen (effect {each.effect:.1e}): {each.first} and {each.second}; {each.held}"
+        for each in attempt.exchanges
+    ]
     seen = [item.effect for item in attempt.influences if item.effect is not None and not item.inert]
     if seen:
         lines.append(f"  the output shows {len(seen)} measured tensors, the least by {min(seen):.1e}")
@@ -215,7 +202,3 @@ def _evidence_lines(attempt: Attempt) -> list[str]:
     ]
     lines += [f"  rejected: {each}" for each in attempt.rejected]
     return lines
-
-
-def _short(reason: str) -> str:
-    return reason if len(reason) <= 300 else f"{reason[:297]}..."

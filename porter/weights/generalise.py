@@ -122,10 +122,13 @@ def _rules(attempt: Attempt, prefix: str, *, literal: bool = False) -> RemapRule
         for template in _single(alone, names, literal=literal)
     )
     loose = Patterns(source, target, 1, counters, exact=False)
-    held = ((each.source, each.held) for each in attempt.influences if each.inert)
+    held = {each.source: _plain(each.held) for each in attempt.influences if each.inert}
+    for pair in attempt.exchanges:
+        for name in (pair.first, pair.second):
+            held.setdefault(name, "the values where it is used hold it")
     inert = tuple(
         Inert(source=template, reason=f"the output does not show it, but {reason}")
-        for reason, names in _by_reason((name, _plain(reason)) for name, reason in held).items()
+        for reason, names in _by_reason(held.items()).items()
         for template in _single(loose, names, literal=literal)
     )
     rules = RemapRules(

@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from porter.records.finder import FindRulesAnswer, FindRulesRequest, TimmCandidate
+from porter.records.finder import Finding, FindRulesAnswer, FindRulesRequest, TimmCandidate
 from porter.records.sandbox import Environment
-from porter.weights.finder import Finding, as_toml, describe, evidence, finding, refusal
+from porter.reference.timm_candidates import candidates
+from porter.weights.finder import as_toml, describe, evidence, finding
 from porter.weights.ledger import audit
 from porter.weights.plan import plan_weights
 from porter.weights.remap import load_rules
-from porter.weights.timm_candidates import candidates
 from tests.finder_cases import CASES, request
 from tests.models import read, serve
 
@@ -61,7 +61,7 @@ def found(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize("name", _FOUND)
 def test_rules_are_found_and_close_the_ledger(found: dict[str, Finding], name: str) -> None:
     made = found[name]
-    assert made.attempt, refusal(made)
+    assert made.attempt, made.refusal
     assert made.rules
     plan = plan_weights(made.attempt.source, made.attempt.target, made.rules, num_labels=5)
     assert audit(plan, made.attempt.source, made.attempt.target) == ()
@@ -95,7 +95,7 @@ def test_rules_can_be_kept_as_a_file(found: dict[str, Finding], tmp_path: Path) 
         rules = found[name].rules
         assert rules
         (tmp_path / f"{name}.toml").write_text(as_toml(rules), encoding="utf-8")
-        assert load_rules(name, tmp_path) == rules
+        assert load_rules(name, tmp_path) == msgspec.structs.replace(rules, name=name)
     counted = found["hiera"].rules
     assert counted
     assert any("{n}" in each.target for each in counted.rename)
@@ -124,6 +124,17 @@ def test_the_key_biases_of_a_softmax_are_named_inert_and_held_by_their_weight(
     assert all(each.others and each.confirmed for each in fused)
 
 
+def test_biases_of_two_heads_under_one_mean_are_named_interchangeable(found: dict[str, Finding]) -> None:
+    attempt, rules = found["deit"].attempt, found["deit"].rules
+    assert attempt
+    assert rules
+    pairs = {frozenset((each.first, each.second)): each.held for each in attempt.exchanges}
+    held = pairs[frozenset(("cls_classifier.bias", "distillation_classifier.bias"))]
+    assert "makes the values" in held
+    assert {"cls_classifier.bias", "distillation_classifier.bias"} <= {each.source for each in rules.inert}
+    assert frozenset(("cls_classifier.weight", "distillation_classifier.weight")) not in pairs
+
+
 def test_what_the_target_calculates_otherwise_is_a_setting(found: dict[str, Finding]) -> None:
     attempt = found["vit"].attempt
     assert attempt
@@ -147,7 +158,7 @@ def test_wrong_candidates_are_refused_with_the_place(found: dict[str, Finding]) 
 
 
 def test_another_head_is_refused_where_the_head_begins(found: dict[str, Finding]) -> None:
-    said = refusal(found["dinov2"])
+    said = found["dinov2"].refusal
     assert "head computes on" in said
     assert "34 of 36 tensors" in said
 

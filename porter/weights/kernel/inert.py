@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+import torch
+
 from porter.weights.kernel.align import Placement
+from porter.weights.kernel.compare import Difference
+from porter.weights.kernel.confirm import Watched
 from porter.weights.kernel.flow import Use
-from porter.weights.kernel.forms import role_of
+from porter.weights.kernel.forms import layer_of, role_of
+from porter.weights.kernel.operations import source_parts
 
 _BY_VALUE = {"input", "joined", "cut"}
 
@@ -56,6 +63,82 @@ def judge(
             guessed.append(name)
         judged.append({**each, "inert": name in inert, "held": held})
     return judged, guessed
+
+
+def exchanges(
+    operations: Sequence[dict[str, Any]],
+    target: Watched,
+    images: torch.Tensor,
+    heads: Sequence[str],
+    *,
+    seconds: float,
+    threshold: float,
+) -> list[dict[str, Any]]:
+    """Return the pairs of placed tensors of one shape that can trade places without the output showing it.
+
+    Pairs are tried as the port's own swaps are: each role between two layers, all of one layer, all that
+    lie in no layer; those of the heads (modules of the target) first.
+    """
+    end = time.monotonic() + seconds
+    images = images.double()
+    state = target.module.state_dict()
+    views, heading = {}, set()
+    for step in operations:
+        place = state[step["target"]["name"]]
+        if place.is_floating_point() and place.dim():
+            for name, start, stop in source_parts(step):
+                views[name] = place.narrow(step["axis"], start, stop - start)
+                if step["target"]["name"].rpartition(".")[0] in heads:
+                    heading.add(name)
+    before = target(images)["logits"]
+    found = []
+    for first, second in _pairs(views, heading):
+        if time.monotonic() > end:
+            break
+        trade(views[first], views[second])
+        difference = Difference()
+        difference.add(before, target(images)["logits"])
+        trade(views[first], views[second])
+        if difference.relative <= threshold:
+            found.append({"first": first, "second": second, "effect": difference.relative})
+    return found
+
+
+def held_pairs(
+    pairs: Sequence[dict[str, Any]],
+    judged: Sequence[dict[str, Any]],
+    placements: Sequence[Placement],
+    uses: Sequence[Use],
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Say what else holds pairs that can trade places unseen, and name what nothing holds."""
+    known = {each["source"]: each["held"] for each in judged}
+    told, guessed = [], []
+    for pair in pairs:
+        held = [known[name] or _local(name, placements, uses) for name in (pair["first"], pair["second"])]
+        told.append({**pair, "held": held[0] if all(held) else ""})
+        guessed += [name for name, why in zip((pair["first"], pair["second"]), held, strict=True) if not why]
+    return told, list(dict.fromkeys(guessed))
+
+
+def trade(one: torch.Tensor, other: torch.Tensor) -> None:
+    """Exchange the values of two tensors."""
+    with torch.no_grad():
+        kept = one.clone()
+        one.copy_(other)
+        other.copy_(kept)
+
+
+def _pairs(views: Mapping[str, torch.Tensor], heading: Set[str]) -> list[tuple[str, str]]:
+    roles: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    layers: dict[str, list[str]] = {}
+    for name, view in views.items():
+        roles.setdefault((role_of(name), tuple(view.shape)), []).append(name)
+        layers.setdefault(layer_of(name), []).append(name)
+    found = [*itertools.combinations(sorted(heading), 2)]
+    found += [(names[0], names[1]) for names in roles.values() if len(names) > 1]
+    for layer in ("", min(set(layers) - {""}, default="", key=int)):
+        found += itertools.combinations(layers.get(layer, []), 2)
+    return [pair for pair in dict.fromkeys(found) if views[pair[0]].shape == views[pair[1]].shape]
 
 
 def _local(name: str, placements: Sequence[Placement], uses: Sequence[Use]) -> str:

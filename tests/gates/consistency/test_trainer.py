@@ -60,7 +60,11 @@ def test_a_schema_that_does_not_import_is_named(kit_port: Port) -> None:
         ({"names": ("pixel_values", "output")}, "onnx-names", "exported ONNX: inputs is ['pixel_values']"),
         ({"names": ("input", "logits")}, "onnx-names", "exported ONNX: outputs is ['logits']"),
         ({"batch": 1}, "batch", "exported ONNX: axis 0 of input is 1, export.batch_size is -1"),
-        ({"size": (224, 192)}, "image-size", "exported ONNX: input (channels, height, width) is (3, 224, 192)"),
+        (
+            {"size": (224, 192)},
+            "image-size",
+            "exported ONNX: input (channels, height, width) is (3, 224, 192)",
+        ),
     ],
 )
 def test_another_graph_fails_its_item_alone(

@@ -106,6 +106,7 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
         shortest_edge=shortest,
         resample=_resample(merged.get("resample", 2)),
         crop=crop,
+        margin="even" if kind in _table()["even_margins"] else "down",
         rescale_factor=_number(merged, "rescale_factor") if merged.get("do_rescale", True) else None,
         mean=mean,
         std=std,

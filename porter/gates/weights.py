@@ -16,6 +16,7 @@ from porter.records.weights import (
     Conversion,
     OnnxParityAnswer,
     OnnxParityRequest,
+    OtherSize,
     Parity,
     ParityAnswer,
     ParityRequest,
@@ -205,6 +206,7 @@ def _parity(
         image_size=inspection.image_size or (224, 224),
         channels=inspection.channels,
         tolerance=_tolerance(weight_plan),
+        **_other_size(inspection.image_size),
     )
     answer = session.prove(
         "parity_tao",
@@ -234,7 +236,14 @@ def _parity(
         "controls": {item.tensor: item.relative for item in answer.controls},
         "notes": list(answer.notes),
     }
-    if beyond or different or blind or not answer.parities:
+    other = answer.other_size
+    if other is not None:
+        evidence["other_size"] = msgspec.to_builtins(other)
+    # Where both sides run one code, what transformers takes the module takes, to the same end.
+    apart = weight_plan.exact and other is not None and _apart(other)
+    if apart and other is not None:
+        beyond_text.append(f"images of {other.size[0]} x {other.size[1]}: {other.refused or other.relative}")
+    if beyond_text or different or blind or not answer.parities:
         reasons = [*beyond_text, *(f"{name} differs" for name in different)]
         reasons += [f"parity is blind to {name}" for name in blind]
         return failed("parity-tao", f"not equal: {'; '.join(reasons[:4])}", **evidence)
@@ -246,11 +255,32 @@ def _parity(
         else f"relative {worst.relative:.1e} (bound {worst.tolerance:.0e}), max {worst.max_abs:.1e} of "
         f"{worst.reference_max:.2f}"
     )
-    return passed(
-        "parity-tao",
-        f"{numbers}, {said}",
-        **evidence,
-    )
+    return passed("parity-tao", f"{numbers}, {said}{_of_size(other)}", **evidence)
+
+
+def _other_size(size: tuple[int, int] | None) -> dict[str, Any]:
+    """Return the request for another size than the model's own: 64 pixels more, or twice a small one."""
+    if size is None:
+        return {}
+    height, width = (edge + 64 if min(size) >= 64 else 2 * edge for edge in size)
+    keys = ("img_size", "img_size") if size[0] == size[1] else ("img_height", "img_width")
+    resized = {f"dataset.{key}": edge for key, edge in zip(keys, (height, width), strict=True)}
+    return {"other_size": (height, width), "resized": resized}
+
+
+def _apart(other: OtherSize) -> bool:
+    return other.relative != 0 if other.relative is not None else not other.refused.startswith("transformers")
+
+
+def _of_size(other: OtherSize | None) -> str:
+    """Return what is said of images of another size."""
+    if other is None:
+        return ""
+    size = f"{other.size[0]} x {other.size[1]}"
+    if other.relative is None:
+        return f"; images of {size} are refused by {other.refused}"
+    how = ", which interpolates its position embedding" if other.interpolated else ""
+    return f"; at {size} relative {other.relative:.1e} from transformers{how}"
 
 
 def _swaps(session: PortSession, weight_plan: WeightPlan, target: TargetSpec) -> GateResult:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import inspect
 import os
 import re
 import sys
@@ -80,10 +81,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "output_shapes": {name: list(tensor.shape) for name, tensor in outputs.items()},
         "exports": attempts,
         "max_relative_error": worst,
-        "stages": timm_models.stages(model)
-        if timm
-        else stages(model, inputs[:1], top["tensors"] if top else []),
-        "maps": timm_models.maps(model, inputs[:1]) if timm else maps(model, inputs[:1]),
+        "stages": stages(model, inputs[:1], top["tensors"] if top else []),
+        "maps": maps(model, inputs[:1]),
+        "interpolates": interpolates(model),
     }
 
 
@@ -251,6 +251,17 @@ def maps(model: Any, pixel_values: torch.Tensor) -> str:
         if found and all(each.ndim == 4 and _alike(each.shape, pixel_values.shape) for each in found):
             return name
     return ""
+
+
+def interpolates(model: Any) -> list[int] | None:
+    """Return the (height, width) of a position embedding that fits other sizes on demand; None for none."""
+    if "interpolate_pos_encoding" not in inspect.signature(model.forward).parameters:
+        return None
+    config = getattr(model.config, "vision_config", model.config)
+    size = getattr(config, "image_size", None)
+    if isinstance(size, int):
+        return [size, size]
+    return [*size] if isinstance(size, list | tuple) and len(size) == 2 else None
 
 
 def _alike(one: Sequence[int], other: Sequence[int]) -> bool:

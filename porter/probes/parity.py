@@ -42,7 +42,46 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     with perturbed_copy(folder, plan, work, request["seed"], computed) as shaken:
         _compare(request, "perturbed", *shaken, images, answer, computed)
     answer["notes"] = sorted(set(answer["notes"]))
-    return answer
+    return {**answer, "other_size": other_size(request) if request["other_size"] else None}
+
+
+def other_size(request: dict[str, Any]) -> dict[str, Any]:
+    """Run both sides on images of another size, transformers with the interpolation that it has."""
+    import inspect
+
+    from porter.weights.kernel.compare import Difference, seeded_images
+    from porter.weights.kernel.models import Observed, build_tao, compared_outputs, heads_of, load_hf
+
+    plan, size = request["plan"], request["other_size"]
+    images = seeded_images(1, (request["channels"], *size), request["seed"])
+    model = load_hf(Path(request["folder"]), plan, {})
+    asked = "interpolate_pos_encoding" in inspect.signature(model.forward).parameters
+    found: dict[str, Any] = {"size": size, "interpolated": asked}
+    try:
+        observed = Observed(
+            model, heads_of(plan, "source"), **({"interpolate_pos_encoding": True} if asked else {})
+        )
+        wanted = compared_outputs(plan, observed(images))
+    except Exception as error:
+        return {**found, "refused": f"transformers: {_first_line(error)}"}
+    del model, observed
+    gc.collect()
+    target = request["target"]
+    target = {**target, "overrides": {**target["overrides"], **request["resized"]}}
+    try:
+        module = build_tao(target, Path(request["work"]), request["checkpoint"])
+        made = Observed(module, heads_of(plan, "target"))(images)
+    except Exception as error:
+        return {**found, "refused": f"the TAO module: {_first_line(error)}"}
+    difference = Difference()
+    for name, each in wanted.items():
+        difference.add_each(each, made[name])
+    return {**found, "relative": difference.relative, "max_abs": difference.max_abs}
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:200]
 
 
 def _compare(

@@ -173,6 +173,8 @@ class ModelProbe(Record, frozen=True, kw_only=True):
             layer.
         maps: the output that holds feature maps (B, C, H, W) where hidden states are asked for; empty
             where there is none.
+        interpolates: (height, width) of the model's own position embedding, where it fits that to images of
+            other sizes when it is asked to; None where it is never asked.
     """
 
     transformers: str
@@ -186,6 +188,7 @@ class ModelProbe(Record, frozen=True, kw_only=True):
     max_relative_error: float | None = None
     stages: tuple[str, ...] = ()
     maps: str = ""
+    interpolates: tuple[int, int] | None = None
 
 
 class Inspection(Record, frozen=True, kw_only=True):

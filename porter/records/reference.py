@@ -312,6 +312,8 @@ class HeldModel(Record, frozen=True, kw_only=True):
         stages: paths of the modules that are frozen by number.
         maps: the output with feature maps (B, C, H, W); empty where the model has none.
         batch_norms: whether there are any.
+        interpolates: (height, width) for which its position embedding need not be interpolated; None where
+            transformers is not asked to.
     """
 
     architecture: str
@@ -324,6 +326,7 @@ class HeldModel(Record, frozen=True, kw_only=True):
     stages: tuple[str, ...]
     maps: str = ""
     batch_norms: bool = False
+    interpolates: tuple[int, int] | None = None
 
 
 class TimmModel(Record, frozen=True, kw_only=True):

@@ -310,6 +310,22 @@ class ControlCheck(Record, frozen=True, kw_only=True):
     caught: bool
 
 
+class OtherSize(Record, frozen=True, kw_only=True):
+    """How both sides take images of another size than the model's own.
+
+    Attributes:
+        interpolated: whether transformers was asked to fit the position embedding.
+        relative, max_abs: how far the TAO module is from it; None where one of them refused.
+        refused: in whose words transformers, or the TAO module, does not take the size.
+    """
+
+    size: tuple[int, int]
+    interpolated: bool = False
+    relative: float | None = None
+    max_abs: float | None = None
+    refused: str = ""
+
+
 class ParityRequest(Record, frozen=True, kw_only=True):
     """Asks ``parity`` to measure HF against the TAO module after TAO's own loaders.
 
@@ -323,6 +339,8 @@ class ParityRequest(Record, frozen=True, kw_only=True):
         image_size: (height, width) of the inputs.
         seed: of the inputs and of the perturbation.
         controls: number of roles (names without layer numbers) that get a negative control; all when 0.
+        other_size: (height, width) to try beside; None for none.
+        resized: what the experiment config says where images are of that size.
     """
 
     folder: str
@@ -338,6 +356,8 @@ class ParityRequest(Record, frozen=True, kw_only=True):
     seed: int = 0
     tolerance: float = 1e-5
     controls: int = 4
+    other_size: tuple[int, int] | None = None
+    resized: dict[str, Any] = {}
 
 
 class ParityAnswer(Record, frozen=True, kw_only=True):
@@ -347,6 +367,7 @@ class ParityAnswer(Record, frozen=True, kw_only=True):
     identities: tuple[IdentityCheck, ...]
     controls: tuple[ControlCheck, ...]
     notes: tuple[str, ...] = ()
+    other_size: OtherSize | None = None
 
 
 class SwapCheck(Record, frozen=True, kw_only=True):

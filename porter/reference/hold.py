@@ -85,6 +85,7 @@ def holding(inspection: Inspection, reference: Reference, lifting: Lifting | Non
             combined=head.combined,
             stages=probe.stages,
             maps=probe.maps,
+            interpolates=probe.interpolates,
             batch_norms=any(tensor.name.endswith(".running_mean") for tensor in probe.state),
         )
     )

@@ -1,4 +1,7 @@
-"""A port to another number of classes, of a model with two heads: both begin anew, and train."""
+"""A port of what is out of the ordinary, all at once: two heads that begin anew, and odd images.
+
+The images are no squares and have transparency; the image processor resizes with torchvision.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,19 @@ pytestmark = pytest.mark.torch_env
 
 CONFIG = {
     "hidden_size": 32,
-    "image_size": 32,
+    "image_size": [32, 48],
     "intermediate_size": 64,
     "num_attention_heads": 2,
+    "num_channels": 4,
     "num_hidden_layers": 2,
     "patch_size": 16,
+}
+PROCESSOR = UNEVEN_PROCESSOR | {
+    "image_mean": [0.48, 0.46, 0.41, 0.5],
+    "image_std": [0.27, 0.26, 0.28, 0.25],
+    "image_processor_type": "ViTImageProcessorFast",
+    "resample": 3,
+    "size": {"height": 32, "width": 48},
 }
 HEADS = {"hf.cls_classifier", "hf.distillation_classifier"}
 
@@ -37,7 +48,7 @@ def distilled(tao_environment: Environment, tmp_path_factory: pytest.TempPathFac
             folder,
             architecture="DeiTForImageClassificationWithTeacher",
             config=CONFIG,
-            processor=UNEVEN_PROCESSOR,
+            processor=PROCESSOR,
             labels=LABELS,
         )
 
@@ -86,6 +97,25 @@ def test_spec_schema_and_class_file_have_the_new_number(tuned: tuple[Path, Done]
     spec = package / "cv/mini_deit/experiment_specs/experiment_spec.yaml"
     assert "num_classes: 3" in spec.read_text()
     assert (tuned[0] / "results/checkpoint/classes.txt").read_text().count("\n") == 3
+
+
+def test_images_have_four_channels_and_are_no_squares(tuned: tuple[Path, Done]) -> None:
+    gates = tuned[1].gates()
+    exact, levels = gates["preprocessing"]["evidence"]["checks"], gates["preprocessing"]["evidence"]["levels"]
+    assert max(exact.values()) <= 1e-6
+    assert 0 < max(levels.values()) <= 8
+    assert "ViTImageProcessorFast resizes with torchvision" in gates["preprocessing"]["summary"]
+    spec = tuned[0] / "tao-pytorch/nvidia_tao_pytorch/cv/mini_deit/experiment_specs/experiment_spec.yaml"
+    text = spec.read_text()
+    assert "img_height: 32\n  img_width: 48\n" in text
+    assert "input_channel: 4\n  input_width: 48\n  input_height: 32\n" in text
+
+
+def test_images_of_another_size_are_what_transformers_makes_of_them(tuned: tuple[Path, Done]) -> None:
+    gate = tuned[1].gates()["parity-tao"]
+    other = gate["evidence"]["other_size"]
+    assert (other["size"], other["interpolated"], other["relative"]) == ([64, 96], True, 0)
+    assert "at 64 x 96 relative 0.0e+00 from transformers, which interpolates" in gate["summary"]
 
 
 @pytest.mark.parametrize(("count", "said"), [("1", "no number of classes"), ("many", "no number of classes")])

@@ -98,6 +98,7 @@ DISTILLED = HeldModel(
     embed_dim=24,
     head_bias=True,
     combined=True,
+    interpolates=(SIDE, 48),
     stages=("deit.embeddings", "deit.encoder.layer.0"),
 )
 MODELS = {"resnet": RESNET, "dino": DINO, "distilled": DISTILLED}
@@ -131,7 +132,7 @@ def context(
     name: str = NAME,
     lifted: Lifted | None = None,
 ) -> ClassificationContext:
-    fed = next((FED[kind] for kind, model in MODELS.items() if model is held), FED["resnet"])
+    fed = fed or next((FED[kind] for kind, model in MODELS.items() if model is held), FED["resnet"])
     facts = msgspec.structs.replace(
         inspection(fed.processor, labels=LABELS),
         architecture=held.architecture,
@@ -323,6 +324,9 @@ CHANGES = {
         kind="distilled",
         file="../dataloader/pl_data_module.py",
         tests="test_dataloader",
+    ),
+    "at-one-size": change(
+        "tuple(x.shape[-2:]) != IMAGE_SIZE", "False", "test_images_of_another_size", kind="distilled"
     ),
     "squares": change(
         "augmentor.img_size_dynamic = True",

@@ -197,8 +197,9 @@ def heads_of(plan: Mapping[str, Any], side: str) -> tuple[str, ...]:
 class Observed:
     """A model with its outputs named: ``logits``, and ``features`` (what its heads are given, in a row)."""
 
-    def __init__(self, module: torch.nn.Module, heads: Sequence[str]) -> None:
+    def __init__(self, module: torch.nn.Module, heads: Sequence[str], **more: Any) -> None:
         self.module = module
+        self._more = more
         self._features: list[torch.Tensor] = []
         for head in heads:
             module.get_submodule(head).register_forward_pre_hook(self._note)
@@ -209,7 +210,7 @@ class Observed:
         with torch.no_grad():
             for image in images.split(1):
                 self._features.clear()
-                result = self.module(image)
+                result = self.module(image, **self._more)
                 logits.append(result if isinstance(result, torch.Tensor) else result.logits)
                 # A second head may be given every token where the first is given their mean.
                 features.append(torch.cat([each.flatten(1) for each in self._features], dim=-1))

@@ -81,8 +81,10 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "output_shapes": {name: list(tensor.shape) for name, tensor in outputs.items()},
         "exports": attempts,
         "max_relative_error": worst,
-        "stages": stages(model, inputs[:1], top["tensors"] if top else []),
-        "maps": maps(model, inputs[:1]),
+        "stages": timm_models.stages(model)
+        if timm
+        else stages(model, inputs[:1], top["tensors"] if top else []),
+        "maps": timm_models.maps(model, inputs[:1]) if timm else maps(model, inputs[:1]),
         "interpolates": interpolates(model),
     }
 

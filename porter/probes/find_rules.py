@@ -68,11 +68,16 @@ def _attempts(request: dict[str, Any], source: Any) -> list[dict[str, Any]]:
         max(request["inputs"], 4), (request["channels"], *request["image_size"]), request["seed"]
     )
     liven(source, images, request["seed"])
-    source.double()
     state = {name: tensor.clone() for name, tensor in source.state_dict().items()}
+    source.double()
     searched = images[:SEARCHED].double()
     seen = Flow(source)
-    answer = first(seen.follow(searched))
+    try:
+        answer = first(seen.follow(searched))
+    except RuntimeError as error:
+        raise ProbeError(
+            "the source does not run in float64", why=str(error).splitlines()[0], next_step="write rules"
+        ) from error
     attempts: list[dict[str, Any]] = []
     left = request["seconds"]
     for candidate, build in _candidates(request, source):
@@ -85,8 +90,13 @@ def _attempts(request: dict[str, Any], source: Any) -> list[dict[str, Any]]:
             attempts.append(_refused(candidate, f"{told['what']}: {told['why']}", time.monotonic() - started))
             continue
         with torch.no_grad():
+            # The attempt before gave it other weights.
             source.double().load_state_dict(state)
-        facts = _attempt(request, source, seen, answer, target, searched, images, left)
+        try:
+            facts = _attempt(request, source, seen, answer, target, searched, images, left)
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            why = f"it does not run on these images: {(str(error).splitlines() or [''])[0]}"
+            facts = {"accepted": False, "reason": why}
         seconds = time.monotonic() - started
         left -= seconds
         attempts.append({**candidate, "arguments": given, **facts, "seconds": seconds})

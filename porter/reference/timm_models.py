@@ -122,7 +122,8 @@ def _found(finding: Finding, attempt: Attempt, probe: ModelProbe, head: HeadFact
     ]
     for value in sorted({each.value for each in attempt.settings}):
         count = sum(each.value == value for each in attempt.settings)
-        differences.append(f"{count} norms have the epsilon {value:g}, timm's would be another")
+        norms = f"{count} norms have" if count > 1 else "1 norm has"
+        differences.append(f"{norms} the epsilon {value:g}, timm's would be another")
     return TimmModel(
         architecture=attempt.architecture,
         arguments=attempt.arguments,

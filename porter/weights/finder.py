@@ -182,7 +182,8 @@ def _evidence_lines(attempt: Attempt) -> list[str]:
     lines += [f"  computed by its class: {name}" for name in attempt.computed]
     for value in sorted({each.value for each in attempt.settings}):
         modules = [each.module for each in attempt.settings if each.value == value]
-        lines.append(f"  needs eps = {value:g} in {len(modules)} modules ({modules[0]}, ...)")
+        more = f" and {len(modules) - 1} more norms" if len(modules) > 1 else ""
+        lines.append(f"  needs eps = {value:g} in {modules[0]}{more}")
     for item in attempt.influences:
         if item.inert:
             how = item.held or "placed by guess"

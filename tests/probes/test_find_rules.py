@@ -37,6 +37,7 @@ def found(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory
         candidates=(
             TimmCandidate(architecture=vit.timm, arguments=_DEEPER),
             TimmCandidate(architecture="no_such_model"),
+            TimmCandidate(architecture=vit.timm, arguments={"img_size": 48}),
             TimmCandidate(architecture=vit.timm, arguments={"embed_dim": "$no_such_value"}),
             TimmCandidate(architecture=vit.timm, arguments={}, when={"hidden_act": "relu"}),
             *candidates("vit"),
@@ -145,10 +146,11 @@ def test_what_the_target_calculates_otherwise_is_a_setting(found: dict[str, Find
 
 def test_wrong_candidates_are_refused_with_the_place(found: dict[str, Finding]) -> None:
     several = found["several"]
-    deeper, unknown, lacking, right = several.answer.attempts
+    deeper, unknown, larger, lacking, right = several.answer.attempts
     assert not deeper.accepted
     assert "blocks.2" in deeper.reason
     assert "no_such_model" in unknown.reason
+    assert "does not run" in larger.reason
     assert "no_such_value" in lacking.reason
     assert right.accepted
     assert right.arguments["embed_dim"] == 32
@@ -177,8 +179,8 @@ def test_what_was_proposed_and_measured_can_be_read(found: dict[str, Finding]) -
     assert "needs eps = 1e-12" in text
     assert "[[rename]]" in text
     kept = evidence(found["several"])
-    assert [each["accepted"] for each in kept["attempts"]] == [False, False, False, True]
-    assert kept["attempts"][3]["relative"]["logits float32"] <= 1e-5
+    assert [each["accepted"] for each in kept["attempts"]] == [False, False, False, False, True]
+    assert kept["attempts"][4]["relative"]["logits float32"] <= 1e-5
     assert kept["rules"] == as_toml(found["several"].rules)  # type: ignore[arg-type]
 
 

@@ -19,7 +19,7 @@ def finding(session: PortSession, inspection: Inspection) -> Finding:
     from porter.reference.timm_candidates import candidates
     from porter.weights.finder import describe, find
 
-    tried = candidates(inspection.model_type)
+    tried = candidates(inspection.model_type, inspection.config)
     work = session.workspace.state / "work" / "finder"
 
     def search() -> Finding:

@@ -23,7 +23,9 @@ def wants_finding(inspection: Inspection, reference: Reference) -> bool:
     """Return whether rules to a model of timm are missing and all that is missing; pure."""
     if inspection.model_type == timm_configs.MODEL_TYPE or timm_table(inspection.model_type) is not None:
         return False
-    return bool(candidates(inspection.model_type)) and not _obstacles(inspection, reference)
+    return bool(candidates(inspection.model_type, inspection.config)) and not _obstacles(
+        inspection, reference
+    )
 
 
 def timm_offer(inspection: Inspection, reference: Reference, finding: Finding | None = None) -> TimmOffer:

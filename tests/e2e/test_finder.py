@@ -89,8 +89,8 @@ def test_what_the_finder_proposed_and_measured_is_shown(found: tuple[Path, Done]
 
 
 def test_the_epsilon_that_was_measured_is_generated(found: tuple[Path, Done]) -> None:
-    (backbone,) = (found[0] / "clones").rglob("cv/mini_ijepa/model/timm_backbone.py")
-    text = backbone.read_text()
+    package = found[0] / "tao-pytorch" / "nvidia_tao_pytorch" / "cv" / "mini_ijepa"
+    text = (package / "model" / "timm_backbone.py").read_text()
     assert '"blocks.0.norm1": 1e-12' in text.replace("'", '"')
     assert "EPSILONS.items()" in text
 

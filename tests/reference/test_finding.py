@@ -54,6 +54,9 @@ def test_it_is_asked_only_where_rules_are_all_that_is_missing(
     assert not wants_finding(of("vit"), *clone)
     assert not wants_finding(of("swinv2"), *clone)
     assert not wants_finding(of("cvt"), *clone)
+    # What its config states fits no model of timm.
+    assert wants_finding(of("resnet"), *clone)
+    assert not wants_finding(of("resnet", config={"embedding_size": 8}), *clone)
     # Whatever it found could not be held.
     nothing = HeadFacts(prefix="", tensors=(), separable=False)
     assert not wants_finding(probed(of("ijepa"), head=nothing), *clone)

@@ -31,7 +31,7 @@ _WIDTH = 100
 _PRAGMAS = """\
 # Names and layout are those of transformers, so that the two can be compared.
 # flake8: noqa: E125,E203,E741,W503
-# pylint: disable=refactor,redefined-builtin,unused-variable,possibly-used-before-assignment"""
+# pylint: disable=R,redefined-builtin,unused-variable,possibly-used-before-assignment"""
 
 
 def copyrights(sources: Iterable[str]) -> tuple[str, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,13 +70,27 @@ def run(given: Given, options: PortOptions, ui: Ui) -> Ran:
         again=given.again,
     )
     book = Book(Path(given.book))
-    with book.lock():
+    with book.lock(), _ending_as_by_hand():
         made = MatrixRun(book, entries, settings, _environment(settings, ui), ui).run()
     ui.info(f"{summary(made)}")
     for name in ("matrix.md", "matrix.html", "matrix.json"):
         ui.info(f"  {book.root / name}")
     missed = tuple(row.name for row in unexpected(made) if row.name in settings.only)
     return Ran(made, book.root, len(wanted), missed)
+
+
+@contextlib.contextmanager
+def _ending_as_by_hand() -> Iterator[None]:
+    """Take what asks a process to end for ^C: rows are then stopped and waited for."""
+
+    def press(*_signal: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _environment(settings: Settings, ui: Ui) -> Environment:

@@ -198,7 +198,7 @@ def read_image_size(
                 notes.append(
                     f"the model was built for {_by(stated)}, its image processor makes {_by(leaves)}"
                 )
-                if leaves[0] == leaves[1] and processors.takes_any_size(model_type):
+                if processors.takes_any_size(model_type):
                     return leaves
             return stated
     if leaves:

@@ -496,6 +496,8 @@ def test_a_model_of_any_size_is_fed_what_its_processor_makes(tmp_path: Path) -> 
     found = looking(write_model(tmp_path / "m", **dino))
     assert found.image_size == (32, 32)
     assert any("518x518" in note and "32x32" in note for note in found.notes)
+    wide = {**VIT_PROCESSOR, "size": {"height": 32, "width": 48}}
+    assert looking(write_model(tmp_path / "wide", processor=wide, **dino)).image_size == (32, 48)
     # A ViT refuses another size than its own.
     assert looking(write_model(tmp_path / "vit", image_size=64)).image_size == (64, 64)
 

@@ -355,14 +355,15 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
     evidence: dict[str, Any] = {
         "checks": {f"{item.image} ({item.dataset})": item.max_abs for item in answer.checks}
     }
-    said = f"{answer.processor}: max difference {answer.worst:.1e} over {len(answer.checks)} tensors"
+    exact = sum(item.exact for item in answer.checks)
+    said = f"{answer.processor}: max difference {answer.worst:.1e} over {exact} tensors"
     said += f" (bound {answer.tolerance:.0e})"
     if answer.fast:
         levels = {f"{item.image} ({item.dataset})": item.levels for item in answer.checks}
         most = max((item.levels or 0.0 for item in answer.checks), default=0.0)
         said += (
             f"; {answer.fast} resizes with torchvision, TAO with Pillow: {most:.1f} levels of 255 apart at "
-            f"most (bound {answer.levels:.0f})"
+            f"most over {len(answer.checks)} tensors (bound {answer.levels:.0f})"
         )
         evidence |= {"levels": levels, "fast": answer.fast}
     return (passed if answer.within else failed)("preprocessing", said, **evidence)

@@ -35,6 +35,8 @@ class Resize(Record, frozen=True, kw_only=True):
         ratio: those sizes over the crop's (height, width); of a shortest edge over the crop's shorter side.
         margin: how half a pixel of an odd margin is rounded, as in ProcessorFacts.
         flipped: whether the channels are handed over in the opposite order.
+        apart: whether each channel is resized by itself: Pillow weighs colours with their transparency,
+            torchvision does not.
     """
 
     resample: str
@@ -43,6 +45,7 @@ class Resize(Record, frozen=True, kw_only=True):
     ratio: tuple[float, float] = (1.0, 1.0)
     margin: str = "down"
     flipped: bool = False
+    apart: bool = False
 
 
 class Normalisation(Record, frozen=True, kw_only=True):
@@ -111,7 +114,12 @@ def resize_of(processor: ProcessorFacts, size: tuple[int, int], mode: str = "RGB
         ModelRejectedError: the processor's output is not of that size.
     """
     resample = _PIL_FILTERS[processor.resample]
-    more: dict[str, Any] = {"resample": resample, "margin": processor.margin, "flipped": processor.flipped}
+    more: dict[str, Any] = {
+        "resample": resample,
+        "margin": processor.margin,
+        "flipped": processor.flipped,
+        "apart": processor.fast and mode == "RGBA",
+    }
     if processor.crop is not None and processor.size != processor.crop:
         sides, edge = processor.size, processor.shortest_edge
         if processor.crop != size or (sides is None and edge is None):

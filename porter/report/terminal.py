@@ -220,7 +220,8 @@ def _processor(inspection: Inspection) -> str:
         return "none"
     resize = f"to {facts.size}" if facts.size else f"shortest edge {facts.shortest_edge}"
     crop = f", crop {facts.crop}" if facts.crop else ""
-    return f"{facts.kind}: resize {resize}{crop}, mean {facts.mean}, std {facts.std}"
+    order = ", channels in the opposite order" if facts.flipped else ""
+    return f"{facts.kind}: resize {resize}{crop}, mean {facts.mean}, std {facts.std}{order}"
 
 
 def _show(summary: Summary, console: Console) -> None:

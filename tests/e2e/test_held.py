@@ -109,6 +109,8 @@ def test_not_one_bit_differs(held: tuple[str, Path, Done]) -> None:
     assert found["tolerance"] == found["relative"] == found["max_abs"] == 0
     assert {each["weights"] for each in found["parities"]} == {"real", "perturbed"}
     assert all(relative > 0 for relative in found["controls"].values())
+    assert found["other_size"]["relative"] == 0
+    assert found["other_size"]["size"] == [64, 64]
 
 
 def test_the_ledger_renames_every_tensor_by_the_prefix(held: tuple[str, Path, Done]) -> None:

@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 from porter.errors import PorterError
 from porter.records.base import from_json
 from porter.records.review import PreprocessingPicture, PreprocessingPictures
-from porter.records.weights import PreprocessAnswer, PreprocessRequest
+from porter.records.weights import PreprocessAnswer, PreprocessCheck, PreprocessRequest
 from tests.probes.conftest import Bench
 
 pytestmark = pytest.mark.torch_env
@@ -159,6 +159,28 @@ def test_files_that_the_dataset_does_not_take_are_named(bench: Bench) -> None:
 def test_a_request_of_no_image_at_all_is_never_within() -> None:
     empty = PreprocessAnswer(processor="x", tolerance=1.0, checks=())
     assert not msgspec.structs.replace(empty).within
+
+
+@pytest.mark.parametrize(
+    ("changes", "within"),
+    [
+        ({"max_abs": 1e-6}, True),
+        ({"max_abs": 2e-6}, False),
+        ({"max_abs": 2e-6, "largest": 40.0}, True),
+        ({"max_abs": 1.0, "exact": False, "levels": 7.0}, True),
+        ({"max_abs": 0.0, "levels": 9.0}, False),
+    ],
+)
+def test_what_is_within_the_bounds(changes: dict[str, Any], within: bool) -> None:
+    given: dict[str, Any] = {
+        "image": "a",
+        "mode": "RGB",
+        "size": (1, 1),
+        "dataset": "val",
+        "shape": (3, 1, 1),
+    }
+    check = PreprocessCheck(reference="r", candidate="c", **{**given, **changes})
+    assert PreprocessAnswer(processor="x", tolerance=1e-6, checks=(check,)).within == within
 
 
 def _npy_shape(path: Path) -> str:

@@ -100,15 +100,15 @@ def image_size(facts: ConsistencyFacts) -> GateResult:
             found = stated(facts, each)
             evidence |= found
             problems += unlike(found, expected[side], f"{own}: {key}")
-    channels = values.get("export.input_channel", "no value")
+    channels = values.get("export.input_channel")
     onnx = _exported(facts)
     for name, shape in (onnx.inputs if onnx else {}).items():
         evidence[f"exported ONNX: {name}"] = list(shape)
         problems += unlike(
-            {f"exported ONNX: {name} (channels, height, width)": tuple(shape[-3:])},
-            (channels, *expected.values()),
-            own,
+            {f"exported ONNX: {name} (height, width)": tuple(shape[-2:])}, tuple(expected.values()), own
         )
+        if channels is not None:
+            problems += unlike({f"exported ONNX: {name} (channels)": shape[-3]}, channels, own)
     said = f"{expected['height']} x {expected['width']} in {len(evidence)} places"
     return verdict("consistency-image-size", facts, list(dict.fromkeys(problems)), said, stated=evidence)
 

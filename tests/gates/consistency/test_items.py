@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from porter.gates.consistency import source
@@ -69,6 +70,28 @@ def test_a_rectangular_export_is_seen() -> None:
     assert "export.input_height is 64" in image_size(facts(train=spec(export__input_height=64))).summary
     tall = OnnxFacts(inputs={"input": ("n", 3, 64, 32)}, outputs={})
     assert "(3, 64, 32)" in image_size(facts(onnx=tall)).summary
+
+
+def test_images_that_are_no_squares_have_sizes_of_their_own() -> None:
+    wide: dict[str, Any] = {"dataset__img_height": 32, "dataset__img_width": 48, "export__input_width": 48}
+    fields = {"dataset.img_height": 32, "dataset.img_width": 48, "export.input_width": 48}
+    given = facts(train=spec(**wide))
+    schema = given.schemas["tao-pytorch"]
+    known = {**schema.fields, **{key: entry(default=value) for key, value in fields.items()}}
+    right = msgspec.structs.replace(
+        given, schemas={"tao-pytorch": msgspec.structs.replace(schema, fields=known)}
+    )
+    assert image_size(right).state == "blocked"
+    assert "32 x 48 in" in image_size(right).summary
+    # The schema still says squares.
+    assert "export.input_width is 32" in image_size(given).summary
+    assert "no such field" in image_size(given).summary
+
+
+def test_the_channels_of_the_graph_are_those_of_the_spec() -> None:
+    assert image_size(facts(train=spec(export__input_channel=3), onnx=FREE)).state == "blocked"
+    grey = image_size(facts(train=spec(export__input_channel=1), onnx=FREE))
+    assert "exported ONNX: input (channels) is 3" in grey.summary
 
 
 def test_what_the_user_sets_may_stand_in_the_spec() -> None:

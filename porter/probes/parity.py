@@ -54,7 +54,7 @@ def other_size(request: dict[str, Any]) -> dict[str, Any]:
 
     plan, size = request["plan"], request["other_size"]
     images = seeded_images(1, (request["channels"], *size), request["seed"])
-    model = load_hf(Path(request["folder"]), plan, {})
+    model = load_hf(Path(request["folder"]), plan)
     asked = "interpolate_pos_encoding" in inspect.signature(model.forward).parameters
     found: dict[str, Any] = {"size": size, "interpolated": asked}
     try:

@@ -131,6 +131,7 @@ def context(
     *,
     name: str = NAME,
     lifted: Lifted | None = None,
+    fed: Fed | None = None,
 ) -> ClassificationContext:
     fed = fed or next((FED[kind] for kind, model in MODELS.items() if model is held), FED["resnet"])
     facts = msgspec.structs.replace(

@@ -69,7 +69,9 @@ def test_a_rectangular_export_is_seen() -> None:
     assert image_size(facts(onnx=FREE)).state == "blocked"
     assert "export.input_height is 64" in image_size(facts(train=spec(export__input_height=64))).summary
     tall = OnnxFacts(inputs={"input": ("n", 3, 64, 32)}, outputs={})
-    assert "(3, 64, 32)" in image_size(facts(onnx=tall)).summary
+    assert "(64, 32)" in image_size(facts(onnx=tall)).summary
+    grey = OnnxFacts(inputs={"input": ("n", 1, 32, 32)}, outputs={})
+    assert "(channels) is 1" in image_size(facts(onnx=grey)).summary
 
 
 def test_images_that_are_no_squares_have_sizes_of_their_own() -> None:

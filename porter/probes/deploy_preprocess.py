@@ -57,6 +57,10 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             )
         if not loaded:
             continue
+        read = {f"{Path(str(path)).stem}.{split}.tao.npy" for path in images.image_paths}
+        due = {name for name in request["tensors"] if name.endswith(f".{split}.tao.npy")}
+        if due - read:
+            problems.append(f"{split}: {len(due - read)} of the trainer's {len(due)} images are not read")
         tensors = numpy.concatenate(loaded)
         if tensors.dtype != numpy.float32:
             problems.append(f"{split}: tensors are {tensors.dtype}, not float32")

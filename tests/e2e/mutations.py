@@ -148,7 +148,7 @@ PREPROCESSING: tuple[Mutation, ...] = (
         "-(-self.n_samples // batch_size)",
         "self.n_samples // batch_size",
         "deploy-preprocessing",
-        "val: 4 of 6 images are in a batch",
+        "val: 8 of 10 images are in a batch",
     ),
     _row(
         "an ending that the trainer reads",
@@ -156,7 +156,7 @@ PREPROCESSING: tuple[Mutation, ...] = (
         '("jpg", "png", "JPEG")',
         '("jpg", "jpeg", "JPEG")',
         "deploy-preprocessing",
-        "val: FileNotFoundError: There are no images (jpg, jpeg, JPEG)",
+        "val: 6 of the trainer's 10 images are not read",
     ),
     _row(
         "double precision",

@@ -85,7 +85,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         if timm
         else stages(model, inputs[:1], top["tensors"] if top else []),
         "maps": timm_models.maps(model, inputs[:1]) if timm else maps(model, inputs[:1]),
-        "interpolates": interpolates(model),
+        "interpolates": interpolates(model, request["channels"]),
     }
 
 
@@ -255,15 +255,29 @@ def maps(model: Any, pixel_values: torch.Tensor) -> str:
     return ""
 
 
-def interpolates(model: Any) -> list[int] | None:
-    """Return the (height, width) of a position embedding that fits other sizes on demand; None for none."""
+def interpolates(model: Any, channels: int) -> list[int] | None:
+    """Return the (height, width) of a position embedding that fits other sizes on demand; None for none.
+
+    It is tried: some classes take every embedding for one of a square.
+    """
     if "interpolate_pos_encoding" not in inspect.signature(model.forward).parameters:
         return None
     config = getattr(model.config, "vision_config", model.config)
-    size = getattr(config, "image_size", None)
-    if isinstance(size, int):
-        return [size, size]
-    return [*size] if isinstance(size, list | tuple) and len(size) == 2 else None
+    size, patch = _pair(getattr(config, "image_size", None)), _pair(getattr(config, "patch_size", None))
+    if size is None or patch is None:
+        return None
+    larger = images(1, channels, [2 * one + other for one, other in zip(patch, size, strict=True)], 0)
+    try:
+        model(pixel_values=larger, interpolate_pos_encoding=True)
+    except (RuntimeError, ValueError):
+        return None
+    return size
+
+
+def _pair(value: Any) -> list[int] | None:
+    if isinstance(value, int):
+        return [value, value]
+    return [*value] if isinstance(value, list | tuple) and len(value) == 2 else None
 
 
 def _alike(one: Sequence[int], other: Sequence[int]) -> bool:

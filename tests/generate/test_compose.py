@@ -86,7 +86,7 @@ DISTILLED = HeldModel(
         "architectures": ["DeiTForImageClassificationWithTeacher"],
         "model_type": "deit",
         "hidden_size": 24,
-        "image_size": [SIDE, 48],
+        "image_size": SIDE,
         "intermediate_size": 32,
         "num_attention_heads": 2,
         "num_channels": 4,
@@ -98,7 +98,7 @@ DISTILLED = HeldModel(
     embed_dim=24,
     head_bias=True,
     combined=True,
-    interpolates=(SIDE, 48),
+    interpolates=(SIDE, SIDE),
     stages=("deit.embeddings", "deit.encoder.layer.0"),
 )
 MODELS = {"resnet": RESNET, "dino": DINO, "distilled": DISTILLED}

@@ -99,7 +99,7 @@ def test_half_pixels_are_rounded_as_the_processor_does(reference: Reference) -> 
         candidates=(),
         strategy=StrategyChoice(strategy="timm", reason="timm has it", timm=CONVOLUTIONS),
     )
-    for processor, margin in ((facts.processor, "(width - self.img_size) // 2"), (even, "round((width - ")):
+    for processor, margin in ((facts.processor, "(width - self.width) // 2"), (even, "round((width - ")):
         found = msgspec.structs.replace(facts, processor=processor)
         files = sources(classification_context(found, choice, name=NAME, year=2026))
         assert margin in files[f"{PACKAGE}dataloader/pl_data_module.py"].content

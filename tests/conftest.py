@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from porter.matrix.schedule import shares
 from porter.records.sandbox import Environment
 from porter.sandbox import environments
 from porter.sandbox.host import HostSandbox
@@ -33,6 +34,14 @@ _NOBODY_LISTENS = "http://127.0.0.1:9"
 os.environ["PORTER_ENGINE"] = "host"
 
 _SHARED_FIXTURES = ("e2e/test_port.py", "e2e/test_real.py", "embedded", "probes", "transplant")
+
+
+def pytest_configure() -> None:
+    """Give each worker processors of its own: torch starts a thread on every one that it sees."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        own = shares(sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+        os.sched_setaffinity(0, own[int(worker.removeprefix("gw"))])
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -23,9 +23,12 @@ class Child:
         argv: the command.
         folder: its working folder.
         out, log: files that get its standard output and error.
+        cpus: processors that it keeps to, with all that it starts.
     """
 
-    def __init__(self, argv: Sequence[str], folder: Path, out: Path, log: Path) -> None:
+    def __init__(
+        self, argv: Sequence[str], folder: Path, out: Path, log: Path, cpus: Sequence[int] = ()
+    ) -> None:
         with out.open("wb") as sink, log.open("wb") as errors:
             self._process = subprocess.Popen(
                 argv,
@@ -35,7 +38,7 @@ class Child:
                 cwd=folder,
                 # ^C is for the whole matrix: it tells its rows by itself.
                 start_new_session=True,
-                preexec_fn=functools.partial(_settle, os.getpid()),
+                preexec_fn=functools.partial(_settle, os.getpid(), tuple(cpus)),
             )
 
     @property
@@ -64,8 +67,10 @@ class Child:
             self._process.wait()
 
 
-def _settle(parent: int) -> None:
+def _settle(parent: int, cpus: Sequence[int]) -> None:
     """Prepare the new process: it goes with *parent*, and takes ^C also where the parent was told not to."""
+    if cpus:
+        os.sched_setaffinity(0, cpus)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGINT)
     if os.getppid() != parent:

@@ -20,7 +20,7 @@ from porter.matrix.markdown import as_markdown
 from porter.matrix.page import as_html
 from porter.matrix.plan import Decision, decide, inputs_of, port_arguments, standing
 from porter.matrix.results import End, read_row
-from porter.matrix.schedule import Finish, Job, run_jobs
+from porter.matrix.schedule import Finish, Job, run_jobs, shares
 from porter.matrix.targets import Targets
 from porter.records.base import digest, to_json
 from porter.records.matrix import Matrix, MatrixEntry, MatrixRow
@@ -85,6 +85,8 @@ class MatrixRun:
         self._decisions = tuple(self._decision(entry, common) for entry in entries)
         self._folders: dict[str, Path] = {}
         self._children: dict[str, Child] = {}
+        self._shares = shares(sorted(os.sched_getaffinity(0)), settings.at_once)
+        self._taken: dict[str, tuple[int, ...]] = {}
 
     def _decision(self, entry: MatrixEntry, common: Mapping[str, object]) -> Decision:
         inputs = inputs_of(entry, self._fingerprint(entry), common)
@@ -153,11 +155,15 @@ class MatrixRun:
         source = model if making.is_made_here(entry) else entry.source
         arguments = port_arguments(entry, source, str(folder / "port"), settings.until, where)
         argv = [sys.executable, "-m", "porter", *arguments]
-        child = Child(argv, folder, folder / "summary.json", folder / "log.txt")
-        self._children[entry.name] = child
+        left = list(self._shares)
+        for taken in self._taken.values():
+            left.remove(taken)
+        child = Child(argv, folder, folder / "summary.json", folder / "log.txt", cpus=left[0])
+        self._children[entry.name], self._taken[entry.name] = child, left[0]
         return child
 
     def _ended(self, finish: Finish) -> None:
+        self._taken.pop(finish.job.name, None)
         decision = next(each for each in self._decisions if each.entry.name == finish.job.name)
         if finish.how == "no memory":
             row = self._row(

@@ -77,6 +77,19 @@ class _Active:
         self.peak = max(self.peak, self.now)
 
 
+def shares(cpus: Sequence[int], at_once: int) -> tuple[tuple[int, ...], ...]:
+    """Return the processors that each of *at_once* jobs keeps to.
+
+    Torch starts a thread per processor that it sees; jobs that all see all of them wait for each other more
+    than they compute.
+    """
+    size = max(1, len(cpus) // at_once)
+    return tuple(
+        tuple(cpus[place % len(cpus)] for place in range(job * size, (job + 1) * size))
+        for job in range(at_once)
+    )
+
+
 def run_jobs(
     jobs: Sequence[Job],
     *,

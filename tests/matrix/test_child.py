@@ -49,6 +49,16 @@ def test_it_keeps_output_and_error_apart_and_tells_its_end(tmp_path: Path) -> No
     assert ((tmp_path / "out").read_text(), (tmp_path / "log").read_text()) == ("result\n", "said\n")
 
 
+def test_it_keeps_to_its_processors_and_so_does_what_it_starts(tmp_path: Path) -> None:
+    last = max(os.sched_getaffinity(0))
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    inner = "import os; print(os.sched_getaffinity(0))"
+    command = [sys.executable, "-c", code, inner]
+    process = Child(command, tmp_path, tmp_path / "out", tmp_path / "log", cpus=(last,))
+    wait(lambda: process.ended)
+    assert (tmp_path / "out").read_text() == f"{{{last}}}\n"
+
+
 def test_it_can_be_asked_to_stop(tmp_path: Path) -> None:
     process = child(tmp_path, SLEEPS)
     wait(lambda: is_up(tmp_path))

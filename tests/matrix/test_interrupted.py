@@ -23,8 +23,8 @@ from porter.records.sandbox import Environment
 ROW = "import pathlib, sys, time; pathlib.Path('up').touch(); time.sleep(float(sys.argv[1]))"
 
 class Child(run.Child):
-    def __init__(self, argv, folder, out, log):
-        super().__init__([sys.executable, "-c", ROW, os.environ["SECONDS"]], folder, out, log)
+    def __init__(self, argv, folder, out, log, cpus):
+        super().__init__([sys.executable, "-c", ROW, os.environ["SECONDS"]], folder, out, log, cpus)
 
 run.Child = Child
 command._environment = lambda *_: Environment(name="e", prefix="/e", python="/e", digest="d")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,14 @@ class Ports:
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.cpus: list[tuple[int, ...]] = []
         self.codes: dict[str, int] = {}
         self.on_start: Callable[[str], None] = lambda name: None
 
-    def start(self, argv: Sequence[str], folder: Path, out: Path, log: Path) -> Port:
+    def start(self, argv: Sequence[str], folder: Path, out: Path, log: Path, cpus: Sequence[int]) -> Port:
         name = folder.name
         self.started.append(name)
+        self.cpus.append(tuple(cpus))
         self.on_start(name)
         options = PortOptions(source=argv[argv.index("port") + 1], name=f"matrix_{name}")
         Workspace.create(Path(argv[argv.index("--workspace") + 1]), options)
@@ -100,6 +103,17 @@ def test_a_row_that_fails_is_a_row_with_its_reason(tmp_path: Path, ports: Ports)
     }
     assert matrix.totals == {"failed": 1, "ported": 1, "refused": 1}
     assert [row.peak_bytes for row in matrix.rows] == [5_000_000] * 3
+
+
+def test_rows_side_by_side_keep_off_each_others_processors(
+    tmp_path: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 5})
+    go(tmp_path)
+    assert set(ports.cpus[:2]) == {(0, 1), (2, 5)}
+    ports.cpus.clear()
+    go(tmp_path / "alone", at_once=1)
+    assert set(ports.cpus) == {(0, 1, 2, 5)}
 
 
 def test_the_files_hold_what_is_returned(tmp_path: Path, ports: Ports) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from porter.matrix import memory
-from porter.matrix.schedule import GRACE, Finish, Job, run_jobs
+from porter.matrix.schedule import GRACE, Finish, Job, run_jobs, shares
 
 GB = 2**30
 
@@ -86,6 +86,12 @@ class Fake:
 
     def kill(self) -> None:
         self.killed = True
+
+
+def test_processors_are_shared_out_evenly() -> None:
+    assert shares((0, 1, 2, 3, 4), 2) == ((0, 1), (2, 3))
+    assert shares((3, 5), 3) == ((3,), (5,), (3,))
+    assert shares((3, 5), 1) == ((3, 5),)
 
 
 def test_no_more_rows_at_once_than_asked_for() -> None:

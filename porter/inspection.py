@@ -22,6 +22,7 @@ from porter.records.inspection import (
     ProcessorFacts,
     Source,
     TaskChoice,
+    WithHead,
 )
 from porter.tasks import Rejection, Verdict
 
@@ -30,6 +31,9 @@ Ask = Callable[[str, Sequence[Task]], Task]
 
 PICKLES_STEP = "pickles"
 """The step of phase 1 that reads pickles."""
+
+HEAD_STEP = "head"
+"""The step of phase 1 that gives a bare network its head."""
 
 _CONVERT = (
     "convert it in an environment of your own that may run the model: "
@@ -62,6 +66,10 @@ def inspect(source: Source, *, task: Task | None = None, ask: Ask | None = None)
         architecture = timm_configs.CLASS
     tag = contents.pipeline_tag or str(licence.card_metadata(folder).get("pipeline_tag") or "")
     choice = _choose_task(source, model_type, architecture, tag, task, ask, notes)
+    bare = _bare(config, architecture, model_type, choice.task)
+    if bare:
+        architecture = tasks.class_for(model_type, choice.task)
+        notes.append(f"{bare} is the bare network: {architecture} gives it a head, which has yet to learn")
     architecture = architecture or _class_of(source, model_type, choice.task, notes)
     fed = _fed(source.ref, folder, config, model_type, choice.task, notes)
     tensors = hub.tensor_table(source)
@@ -75,6 +83,7 @@ def inspect(source: Source, *, task: Task | None = None, ask: Ask | None = None)
         source=source,
         model_type=model_type,
         architecture=architecture,
+        bare=bare,
         task=choice,
         config=config,
         labels=fed.labels,
@@ -118,12 +127,29 @@ def _fed(
     )
 
 
-def with_pickles_read(inspection: Inspection, read: FromPickles) -> Inspection:
-    """Return the inspection with what the sandbox read from pickles, where that is of the same commit."""
-    if read.sha != inspection.source.sha:
-        return inspection
-    source = msgspec.structs.replace(inspection.source, folder=read.folder)
-    return msgspec.structs.replace(inspection, source=source, tensors=read.tensors)
+def completed(
+    inspection: Inspection, pickles: FromPickles | None = None, head: WithHead | None = None
+) -> Inspection:
+    """Return the inspection with what the sandbox made of the files, where that is of the same commit.
+
+    Args:
+        inspection: as :func:`inspect` returned it.
+        pickles: its weights, which came as pickles.
+        head: a bare network, which was given its head.
+    """
+    for made in (pickles, head):
+        if made is None or made.sha != inspection.source.sha:
+            continue
+        source = msgspec.structs.replace(inspection.source, folder=made.folder)
+        inspection = msgspec.structs.replace(inspection, source=source, tensors=made.tensors)
+        if isinstance(made, WithHead):
+            notes = [*inspection.notes, f"begun anew: {', '.join(made.new)}"]
+            if made.unused:
+                notes.append(f"{inspection.architecture} has no place for {', '.join(made.unused)}")
+            inspection = msgspec.structs.replace(
+                inspection, config=made.config, labels=made.labels, notes=tuple(notes)
+            )
+    return inspection
 
 
 def named_labels(labels: Sequence[str]) -> bool:
@@ -175,6 +201,15 @@ def _choose_task(
     if answer not in choices:
         raise UsageError(f"{answer!r} is not one of {', '.join(choices)}.", next_step="choose one of these")
     return TaskChoice(task=answer, source="answer", reason=why)
+
+
+def _bare(config: dict[str, Any], architecture: str, model_type: str, task: Task) -> str:
+    """Return the class of a network without a head that transformers has one for; empty for any other."""
+    if not tasks.class_for(model_type, task):
+        return ""
+    if model_type == timm_configs.MODEL_TYPE and config.get("num_classes") == 0:
+        return timm_configs.BARE
+    return architecture if tasks.bare(architecture) else ""
 
 
 def _class_of(source: Source, model_type: str, task: Task, notes: list[str]) -> str:

@@ -15,7 +15,7 @@ from porter.errors import PorterError, SandboxError
 from porter.journal import Journal
 from porter.records.base import Record, digest
 from porter.records.gates import GateResult
-from porter.records.inspection import DatasetFacts, FromPickles, Inspection, Source
+from porter.records.inspection import DatasetFacts, FromPickles, Inspection, Source, WithHead
 from porter.records.options import PortOptions
 from porter.records.reference import Layout, Reference, ReferenceChoice, Repo
 from porter.records.sandbox import Limits, Mount, Profile, RunResult, RunSpec
@@ -142,9 +142,20 @@ class PortSession:
 
     @property
     def inspection(self) -> Inspection:
-        """Phase 1's result; weights that came as pickles are safetensors in it once they were read."""
+        """Phase 1's result; has what came of pickles that were read, and the head of a bare network."""
+        from porter.inspection import HEAD_STEP, PICKLES_STEP, completed
+
         found = self.journal.made("inspection", Inspection)
-        return found if found.tensors else self._with_pickles_read(found)
+        read = None if found.tensors else self._made(PICKLES_STEP, FromPickles)
+        return completed(found, read, self._made(HEAD_STEP, WithHead) if found.bare else None)
+
+    @property
+    def new_tensors(self) -> tuple[str, ...]:
+        """Tensors of the source that a bare network did not have: its head."""
+        from porter.inspection import HEAD_STEP
+
+        made = self._made(HEAD_STEP, WithHead) if self.inspection.bare else None
+        return made.new if made else ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -156,14 +167,11 @@ class PortSession:
             return dataset.folder_names(labels)
         return self.journal.made("dataset", DatasetFacts).classes
 
-    def _with_pickles_read(self, found: Inspection) -> Inspection:
-        from porter import inspection
-
+    def _made(self, name: str, kind: type[T]) -> T | None:
         try:
-            read = self.journal.made(inspection.PICKLES_STEP, FromPickles)
+            return self.journal.made(name, kind)
         except LookupError:
-            return found
-        return inspection.with_pickles_read(found, read)
+            return None
 
     def _read_layout(self) -> Layout | None:
         try:

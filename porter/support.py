@@ -68,7 +68,8 @@ def check_supported(inspection: Inspection, transformers: str) -> None:
     if known_class is not None and inspection.task.task not in verdict.tasks:
         raise ModelRejectedError(
             f"{ref} has no head for {inspection.task.task}.",
-            why=f"{architecture} is the bare network",
+            why=f"{architecture} is the bare network, and transformers {transformers} has no class of the "
+            f"model type {model_type} that gives it one",
             next_step=f"choose a checkpoint that was trained for {inspection.task.task}",
         )
     if (

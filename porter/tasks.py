@@ -159,6 +159,12 @@ def class_for(model_type: str, task: Task) -> str:
     return plain[0] if len(plain) == 1 else ""
 
 
+def bare(architecture: str) -> bool:
+    """Return whether a model class of transformers is a vision network that stops before any head."""
+    known = releases().architectures.get(architecture)
+    return known is not None and "IMAGE" in known.heads and by_architecture(architecture, "").headless
+
+
 def knows(known: Known | KnownClass, version: str) -> bool:
     """Return whether the release *version* of transformers has what *known* describes.
 

@@ -20,6 +20,7 @@ from porter.records.inspection import ProcessorFacts
 
 MODEL_TYPE = "timm_wrapper"
 CLASS = "TimmWrapperForImageClassification"
+BARE = "TimmWrapperModel"
 PROCESSOR = "TimmWrapperImageProcessor"
 PREFIX = "timm_model."
 """What transformers calls the timm model inside its own; files leave it out."""
@@ -97,7 +98,7 @@ def read(ref: str, config: Mapping[str, Any], notes: list[str]) -> TimmFacts:
     return TimmFacts(
         architecture=_architecture(config),
         arguments=arguments,
-        labels=_labels(ref, config, notes),
+        labels=_labels(config, notes),
         image_size=(size[1], size[2]),
         channels=size[0],
         processor=_processor(config, pretrained, size),
@@ -140,16 +141,13 @@ def _is_literal(value: Any, depth: int) -> bool:
     return value is None or isinstance(value, bool | int | str)
 
 
-def _labels(ref: str, config: Mapping[str, Any], notes: list[str]) -> tuple[str, ...]:
+def _labels(config: Mapping[str, Any], notes: list[str]) -> tuple[str, ...]:
     count = config.get("num_classes")
     if type(count) is not int or not 0 <= count <= _MOST_LABELS:
         raise _unfit("num_classes", count, "transformers takes the number of classes from it")
     if count == 0:
-        raise ModelRejectedError(
-            f"{ref} has no classification head.",
-            why=f"num_classes in {files.CONFIG} is 0: its weights make features, and no logits",
-            next_step="choose a checkpoint that was trained to classify",
-        )
+        # What transformers takes for a class that has a head, where nothing says how many classes there are.
+        return ("LABEL_0", "LABEL_1")
     names = config.get("label_names")
     if names is None:
         return _named_by_table(config, count, notes)

@@ -349,11 +349,22 @@ def test_remote_code_is_named_file_by_file(tmp_path: Path) -> None:
     assert "MyViTForImageClassification" in unsupported(own).why
 
 
-def test_bare_network_has_no_head(tmp_path: Path) -> None:
+def test_bare_network_gets_the_head_that_transformers_has_for_it(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m", architectures=["ViTModel"])
     with pytest.raises(UsageError, match="not clear"):
         looking(folder)
-    assert "no head for image-classification" in unsupported(folder, "image-classification").what
+    found = looking(folder, "image-classification")
+    assert (found.architecture, found.bare) == ("ViTForImageClassification", "ViTModel")
+    assert "ViTModel is the bare network: ViTForImageClassification gives it a head" in " ".join(found.notes)
+    check_supported(found, TARGET)
+    assert looking(write_model(tmp_path / "n")).bare == ""
+
+
+def test_bare_network_without_a_class_for_the_task_is_turned_away(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m", architectures=["DINOv3ViTModel"], model_type="dinov3_vit")
+    error = unsupported(folder, "image-classification")
+    assert "no head for image-classification" in error.what
+    assert "no class of the model type dinov3_vit" in error.why
 
 
 def test_quantised_weights(tmp_path: Path) -> None:

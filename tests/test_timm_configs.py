@@ -81,6 +81,12 @@ def test_labels_that_no_file_names(tmp_path: Path) -> None:
     assert "ImageNet" in imagenet.notes[0]
 
 
+def test_features_alone_are_a_bare_network(tmp_path: Path) -> None:
+    found = looking(write_timm(tmp_path / "m", label_names=None, num_classes=0))
+    assert (found.architecture, found.bare) == ("TimmWrapperForImageClassification", "TimmWrapperModel")
+    assert "TimmWrapperModel is the bare network" in " ".join(found.notes)
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no processor": ({"pretrained_cfg": "x"}, "no pretrained_cfg"),
     "an empty processor": ({"pretrained_cfg": {}}, "no pretrained_cfg"),
@@ -88,7 +94,6 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "another folder": ({"architecture": "local-dir:/etc"}, "architecture"),
     "a path": ({"architecture": "../../resnet18"}, "architecture"),
     "no architecture": ({"architecture": None}, "architecture"),
-    "no head": ({"num_classes": 0}, "no classification head"),
     "no count": ({"num_classes": None}, "num_classes"),
     "a count of text": ({"num_classes": "3"}, "num_classes"),
     "a million million classes": ({"num_classes": 10**12}, "num_classes"),

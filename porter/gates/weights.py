@@ -62,10 +62,11 @@ def plan(session: PortSession, built: TargetModule, step: str = "weight-plan") -
 
 
 def _planned(session: PortSession, target: Sequence[TensorInfo], classes: int) -> WeightPlan:
+    from porter.weights.heads import begun_anew
     from porter.weights.plan import plan_weights
 
     reference = session.reference
-    return plan_weights(
+    made = plan_weights(
         session.inspection.tensors,
         target,
         _rules(session),
@@ -75,6 +76,7 @@ def _planned(session: PortSession, target: Sequence[TensorInfo], classes: int) -
         tao_model=reference.tao_model,
         attention=_shared_attention(session.choice.strategy),
     )
+    return begun_anew(made, session.new_tensors, f"{session.inspection.bare} has no head")
 
 
 def _shared_attention(strategy: StrategyChoice) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from porter.errors import ModelRejectedError, UsageError
 from porter.gates.results import blocked, failed, passed
-from porter.phases import pickles
+from porter.phases import head, pickles
 from porter.phases.obtain import missing, obtain
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts, Inspection, ModelProbe, Source
@@ -44,6 +44,7 @@ def _run(session: PortSession) -> Iterator[GateResult]:
     yield _dataset_gate(session, inspection, reference)
     _download(session, source)
     inspection = pickles.read(session, inspection)
+    inspection = head.add(session, inspection)
     probe = _probe(session, inspection)
     yield _state_gate(inspection, probe)
     yield _onnx_gate(inspection, probe)
@@ -155,7 +156,7 @@ def _model_gate(session: PortSession, inspection: Inspection, release: Release) 
     return passed(
         "model",
         f"{inspection.architecture}, {inspection.task.task} ({inspection.task.source}), "
-        f"{len(inspection.labels)} labels, "
+        + (f"a new head for {inspection.bare}, " if inspection.bare else f"{len(inspection.labels)} labels, ")
         + (f"{len(inspection.tensors)} tensors" if inspection.tensors else "weights in pickles"),
         task=inspection.task.task,
         reason=inspection.task.reason,
@@ -339,7 +340,8 @@ def _state_gate(inspection: Inspection, probe: ModelProbe) -> GateResult:
         )
     return passed(
         "source-state",
-        f"{len(loaded)} tensors, none missing or unexpected; head {head.prefix if head else 'none'}",
+        f"{len(loaded)} tensors, none missing or unexpected; head {head.prefix if head else 'none'}"
+        + (f", which {inspection.bare} does not have and porter began anew" if inspection.bare else ""),
         transformers=probe.transformers,
         head=list(head.tensors) if head else [],
         tied=[list(group) for group in probe.tied],

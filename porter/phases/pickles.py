@@ -8,7 +8,7 @@ from pathlib import Path
 from porter import hub, safetensors
 from porter.errors import ModelRejectedError
 from porter.hub import files
-from porter.inspection import PICKLES_STEP, with_pickles_read
+from porter.inspection import PICKLES_STEP, completed
 from porter.records.inspection import FromPickles, Inspection
 from porter.records.probes import PicklesRead, ReadPickles
 from porter.session import PortSession
@@ -31,7 +31,7 @@ def read(session: PortSession, inspection: Inspection) -> Inspection:
         lambda: _convert(session, inspection, names),
         outputs=lambda done: [Path(done.folder)],
     )
-    return with_pickles_read(inspection, made)
+    return completed(inspection, made)
 
 
 def _convert(session: PortSession, inspection: Inspection, names: tuple[str, ...]) -> FromPickles:

@@ -195,6 +195,8 @@ class Inspection(Record, frozen=True, kw_only=True):
     """Everything that phase 1 learned; what the sandbox adds is in :attr:`probe`.
 
     Attributes:
+        architecture: model class that is ported.
+        bare: model class that the files are of, where that is the network without a head; empty otherwise.
         config: ``config.json`` as it stands.
         labels: label by index; empty where the config names none.
         image_size: (height, width) that the model was built for.
@@ -204,6 +206,7 @@ class Inspection(Record, frozen=True, kw_only=True):
     source: Source
     model_type: str
     architecture: str
+    bare: str = ""
     task: TaskChoice
     config: dict[str, Any]
     labels: tuple[str, ...] = ()
@@ -231,6 +234,28 @@ class FromPickles(Record, frozen=True, kw_only=True):
     folder: str
     pickles: tuple[str, ...]
     tensors: tuple[TensorInfo, ...]
+
+
+class WithHead(Record, frozen=True, kw_only=True):
+    """A bare network as the sandbox wrote it: in the class of the task, with a head that knows nothing yet.
+
+    Attributes:
+        sha: the source's commit or digest.
+        folder: model folder of the class with a head.
+        config: its ``config.json``.
+        labels: label by index.
+        tensors: the tensor table from the safetensors header.
+        new: the tensors that the source does not have.
+        unused: tensors of the source that the class has no place for.
+    """
+
+    sha: str
+    folder: str
+    config: dict[str, Any]
+    labels: tuple[str, ...]
+    tensors: tuple[TensorInfo, ...]
+    new: tuple[str, ...]
+    unused: tuple[str, ...]
 
 
 class SplitFacts(Record, frozen=True, kw_only=True):

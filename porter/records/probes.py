@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from porter.records.base import Record
+from porter.records.inspection import TensorInfo
 
 
 class InspectModel(Record, frozen=True, kw_only=True):
@@ -52,6 +53,40 @@ class PicklesRead(Record, frozen=True, kw_only=True):
     torch: str
     tensors: int
     shared: tuple[tuple[str, ...], ...] = ()
+
+
+class AddHead(Record, frozen=True, kw_only=True):
+    """Request of ``probes/add_head.py``: the weights of a bare network, in a class with a head.
+
+    Attributes:
+        folder: the bare network.
+        tensors: its tensor table.
+        architecture: model class of transformers that has the head.
+        classes: rows of the head.
+        target: safetensors file to write.
+        seed: of the numbers that the head begins with.
+    """
+
+    folder: str
+    tensors: tuple[TensorInfo, ...]
+    architecture: str
+    classes: int
+    target: str
+    seed: int = 0
+
+
+class HeadAdded(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/add_head.py``.
+
+    Attributes:
+        new: tensors that the files did not have.
+        unused: tensors of the files that the class has no place for.
+        kept: tensors that were compared with the files, bit by bit.
+    """
+
+    new: tuple[str, ...]
+    unused: tuple[str, ...]
+    kept: int
 
 
 class MakeModel(Record, frozen=True, kw_only=True):

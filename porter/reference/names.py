@@ -13,6 +13,11 @@ from porter.reference.source import Snapshot
 
 _SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST = 64
+_IMPORTED = frozenset(
+    {"csv", "einops", "json", "numpy", "os", "pytest", "timm", "torch", "torchvision", "transformers"}
+)
+"""Modules that generated code uses, beside functions that are called as the network is."""
+
 _SHARED = frozenset({"common", "utils", "core", "config", "backbone", "default_specs"})
 
 
@@ -61,6 +66,8 @@ def name_taken(reference: Reference, name: str) -> str | None:
         return "it is not snake_case (lower-case letters and digits, words joined by one underscore)"
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         return "it is a Python keyword"
+    if name in _IMPORTED:
+        return "the generated code imports a module of that name"
     release = f"{reference.release.repo} {reference.release.version}".strip()
     if name in reference.console_scripts:
         return f"{release} has a console script of that name"

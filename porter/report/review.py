@@ -13,9 +13,17 @@ import msgspec
 import porter
 from porter.errors import PorterError
 from porter.gates.catalogue import GATES
+from porter.inspection import HEAD_STEP, PICKLES_STEP, completed
 from porter.journal import Journal
 from porter.records.gates import Gate, GateResult
-from porter.records.inspection import DatasetFacts, Inspection, ModelProbe, TensorInfo
+from porter.records.inspection import (
+    DatasetFacts,
+    FromPickles,
+    Inspection,
+    ModelProbe,
+    TensorInfo,
+    WithHead,
+)
 from porter.records.journal import PhaseRecord
 from porter.records.options import PortOptions
 from porter.records.reference import ReferenceChoice
@@ -120,8 +128,15 @@ class _Records:
     def results(self) -> list[GateResult]:
         return [gate for number in sorted(self.phases) for gate in _last(self.phases[number].gates)]
 
-    def findings(self) -> ReviewFindings | None:
+    def inspection(self) -> Inspection | None:
         found = self.made("inspection", Inspection)
+        if found is None:
+            return None
+        read = None if found.tensors else self.made(PICKLES_STEP, FromPickles)
+        return completed(found, read, self.made(HEAD_STEP, WithHead) if found.bare else None)
+
+    def findings(self) -> ReviewFindings | None:
+        found = self.inspection()
         if found is None:
             return None
         probe = self.made("model-probe", ModelProbe)
@@ -174,7 +189,7 @@ class _Records:
         plan = next((plan for plan in plans if plan is not None), None)
         if plan is None:
             return None
-        inspection = self.made("inspection", Inspection)
+        inspection = self.inspection()
         built = self.made("target-edited", TargetModule) or self.made("target", TargetModule)
         sources = {tensor.name: tensor for tensor in (inspection.tensors if inspection else ())}
         targets = {tensor.name: tensor for tensor in (built.tensors if built else ())}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
+
 from porter.records.base import Record
 from porter.records.remap import Head, HeadTwin, RemapRules
-from porter.records.weights import Operation
+from porter.records.weights import Ledger, Operation, WeightPlan
 from porter.weights import fits
 from porter.weights.draft import Draft
 from porter.weights.instances import Instance
@@ -43,6 +45,17 @@ def head_fate(
     if new_head or not has_head or any(left.shape[:1] != right.shape[:1] for left, right in pairs):
         return "re-initialised"
     return "permuted" if label_order and list(label_order) != sorted(label_order) else "copied"
+
+
+def begun_anew(plan: WeightPlan, new: Sequence[str], reason: str) -> WeightPlan:
+    """Return the plan with the rows that read nothing but *new* told as what they are: begun by porter."""
+    rows = tuple(
+        msgspec.structs.replace(row, fate="initialised", reason=reason)
+        if row.targets and row.sources and set(row.sources) <= set(new)
+        else row
+        for row in plan.ledger.rows
+    )
+    return msgspec.structs.replace(plan, ledger=Ledger(rows=rows))
 
 
 def plan_head(draft: Draft, instance: Instance, rules: RemapRules, choice: HeadChoice) -> None:

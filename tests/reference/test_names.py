@@ -42,6 +42,7 @@ def test_free_names(reference: Reference, name: str) -> None:
         ("backbone_v2", "has a network of that name"),
         ("vit_base_patch16", "backbone registry of tao-pytorch 7.0.1"),
         ("core", "all networks share"),
+        ("timm", "imports a module of that name"),
     ],
 )
 def test_names_that_are_gone(reference: Reference, name: str, reason: str) -> None:

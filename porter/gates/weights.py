@@ -63,7 +63,7 @@ def plan(session: PortSession, built: TargetModule, step: str = "weight-plan") -
 
 def _planned(session: PortSession, target: Sequence[TensorInfo], classes: int) -> WeightPlan:
     from porter.weights.heads import begun_anew
-    from porter.weights.plan import plan_weights
+    from porter.weights.plan import LoaderTag, plan_weights
 
     reference = session.reference
     made = plan_weights(
@@ -72,8 +72,7 @@ def _planned(session: PortSession, target: Sequence[TensorInfo], classes: int) -
         _rules(session),
         num_labels=classes,
         tied=session.journal.made("model-probe", ModelProbe).tied,
-        key_prefix=reference.tags[reference.tao_model],
-        tao_model=reference.tao_model,
+        loader=LoaderTag(key_prefix=reference.tags[reference.tao_model], tao_model=reference.tao_model),
         attention=_shared_attention(session.choice.strategy),
     )
     return begun_anew(made, session.new_tensors, f"{session.inspection.bare} has no head")

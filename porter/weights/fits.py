@@ -110,18 +110,16 @@ def slices(source: TensorInfo, targets: Sequence[TensorInfo], axis: int) -> list
     return cuts
 
 
-def grid_of(position: TensorInfo, prefix_tokens: int, grid: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Return the patches (rows, columns) of a position embedding; None where they cannot be told.
+def grid_of(position: TensorInfo, prefix_tokens: int) -> tuple[int, int] | None:
+    """Return the patches (rows, columns) of a square position embedding; None for any other.
 
-    Without *grid* the embedding must be square: 48 patches could be 6x8 or 4x12.
+    48 patches could be 6x8 or 4x12.
     """
     if len(position.shape) not in {2, 3} or (len(position.shape) == 3 and position.shape[0] != 1):
         return None
     patches = position.shape[-2] - prefix_tokens
-    if grid is None:
-        side = math.isqrt(max(patches, 0))
-        grid = (side, side)
-    return grid if patches > 0 and grid[0] * grid[1] == patches else None
+    side = math.isqrt(max(patches, 0))
+    return (side, side) if patches > 0 and side * side == patches else None
 
 
 def position_problem(position: TensorInfo, grid: tuple[int, int] | None) -> str:

@@ -24,11 +24,10 @@ class HeadChoice(Record, frozen=True, kw_only=True):
     fate: HeadFate = "copied"
     num_labels: int | None = None
     label_order: tuple[int, ...] = ()
-    new_head: str = ""
 
 
 def head_fate(
-    draft: Draft, found: Sequence[Instance], rules: RemapRules, label_order: Sequence[int], new_head: str
+    draft: Draft, found: Sequence[Instance], rules: RemapRules, label_order: Sequence[int]
 ) -> HeadFate:
     """Return what becomes of the head; all its tensors share one fate."""
     if not rules.head:
@@ -42,7 +41,7 @@ def head_fate(
         and (left := draft.find(each.sources[0]))
         and each.targets[0] in draft.target
     ]
-    if new_head or not has_head or any(left.shape[:1] != right.shape[:1] for left, right in pairs):
+    if not has_head or any(left.shape[:1] != right.shape[:1] for left, right in pairs):
         return "re-initialised"
     return "permuted" if label_order and list(label_order) != sorted(label_order) else "copied"
 
@@ -74,11 +73,7 @@ def plan_head(draft: Draft, instance: Instance, rules: RemapRules, choice: HeadC
         is_weight = len(target.shape) > 1
         std = rules.head.std if is_weight else 0.0
         draft.operations.append(Operation(op="initialise" if is_weight else "zeros", target=target, std=std))
-        reason = choice.new_head
-        if not reason:
-            reason = (
-                f"{source.shape[0]} classes there, {target.shape[0]} here" if source else "it has no head"
-            )
+        reason = f"{source.shape[0]} classes there, {target.shape[0]} here" if source else "it has no head"
         how = f"truncated normal of std {std:g}, seeded by the name" if is_weight else "zeros"
         draft.row("initialised", sources, instance.targets, f"{reason}; {how}")
     elif source is None:

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+from porter.records.base import Record
 from porter.records.inspection import TensorInfo
-from porter.records.remap import Computed, Head, HeadTwin, Initialise, Interpolate, RemapRules
+from porter.records.remap import Computed, Head, HeadTwin, Initialise, RemapRules
 from porter.records.weights import Ledger, Operation, WeightPlan
 from porter.weights.draft import Draft
 from porter.weights.heads import HeadChoice, head_fate, plan_head
@@ -23,6 +24,22 @@ from porter.weights.remap import resolve_prefix
 from porter.weights.steps import plan_moved
 
 
+class LoaderTag(Record, frozen=True, kw_only=True):
+    """How TAO's checkpoint loader knows a file.
+
+    Attributes:
+        key_prefix: what it strips from every key.
+        tao_model: tag by which it knows the prefix.
+    """
+
+    key_prefix: str = "model."
+    tao_model: str = "classification"
+
+
+CLASSIFIER = LoaderTag()
+"""The tag that most classifiers have."""
+
+
 def plan_weights(
     source: Sequence[TensorInfo],
     target: Sequence[TensorInfo],
@@ -30,12 +47,8 @@ def plan_weights(
     *,
     num_labels: int | None = None,
     label_order: Sequence[int] = (),
-    new_head: str = "",
-    source_grid: tuple[int, int] | None = None,
-    target_grid: tuple[int, int] | None = None,
     tied: Sequence[Sequence[str]] = (),
-    key_prefix: str = "model.",
-    tao_model: str = "classification",
+    loader: LoaderTag = CLASSIFIER,
     attention: str = "",
 ) -> WeightPlan:
     """Return the ledger and the operations for *source* -> *target*.
@@ -46,13 +59,9 @@ def plan_weights(
         rules: how the names correspond.
         num_labels: classes that the TAO module must have; None where the task has no such head.
         label_order: source class of each target class, where the classes are the same in another order.
-        new_head: reason to start with a new head although the sizes fit; empty to keep the source's.
-        source_grid: the checkpoint's patches as (rows, columns); None means square.
-        target_grid: the TAO module's, likewise.
         tied: groups of source names that share storage; a name that the files lack is read from its
             twin.
-        key_prefix: what TAO's checkpoint loader strips from every key.
-        tao_model: tag by which it knows the prefix.
+        loader: how TAO's checkpoint loader knows the file.
         attention: the attention implementation that both sides run, where they run the same code.
 
     Raises:
@@ -64,8 +73,8 @@ def plan_weights(
     rules = resolve_prefix(rules, draft.source)
     names = Names(rules, [*draft.source, *draft.tied], draft.target)
     found = instances(draft, rules, names)
-    fate = head_fate(draft, found, rules, label_order, new_head)
-    choice = HeadChoice(fate=fate, num_labels=num_labels, label_order=tuple(label_order), new_head=new_head)
+    fate = head_fate(draft, found, rules, label_order)
+    choice = HeadChoice(fate=fate, num_labels=num_labels, label_order=tuple(label_order))
     complete = [each for each in found if each.is_complete(draft)]
     made = _made(draft, rules, names)
     taken = Counter(name for each in complete for name in each.sources)
@@ -77,8 +86,6 @@ def plan_weights(
             draft.leave(each.sources, each.targets, f"two rules claim {rivals[0]}")
         elif isinstance(each.rule, (Head, HeadTwin)):
             plan_head(draft, each, rules, choice)
-        elif isinstance(each.rule, Interpolate):
-            plan_moved(draft, each, source_grid=source_grid, target_grid=target_grid)
         else:
             plan_moved(draft, each)
     computed = _plan_made(draft, rules, names, wanted)
@@ -97,8 +104,8 @@ def plan_weights(
         target_head=rules.head.target_module if rules.head else "",
         source_twins=_twins(rules, "source"),
         target_twins=_twins(rules, "target"),
-        key_prefix=key_prefix,
-        tao_model=tao_model,
+        key_prefix=loader.key_prefix,
+        tao_model=loader.tao_model,
         exact=bool(attention),
         attention=attention or "eager",
     )

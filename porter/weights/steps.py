@@ -11,8 +11,6 @@ from porter.weights import fits
 from porter.weights.draft import Draft
 from porter.weights.instances import Instance
 
-Grid = tuple[int, int]
-
 
 class Step(NamedTuple):
     """What a rule does: the fate of its tensors, the operations, and how; or why it cannot."""
@@ -23,14 +21,7 @@ class Step(NamedTuple):
     problem: str = ""
 
 
-def plan_moved(
-    draft: Draft,
-    instance: Instance,
-    *,
-    reshape: bool = False,
-    source_grid: Grid | None = None,
-    target_grid: Grid | None = None,
-) -> None:
+def plan_moved(draft: Draft, instance: Instance, *, reshape: bool = False) -> None:
     """Add the row and the operations of a complete *instance*, or its tensors as a leftover."""
     sources = [found for name in instance.sources if (found := draft.find(name))]
     targets = [draft.target[name] for name in instance.targets]
@@ -49,7 +40,7 @@ def plan_moved(
     elif isinstance(rule, Select):
         step = _select(sources[0], targets[0], rule)
     elif isinstance(rule, Interpolate):
-        step = _interpolate(sources[0], targets[0], rule, source_grid, target_grid)
+        step = _interpolate(sources[0], targets[0], rule)
     else:
         step = _copy(sources[0], targets[0], reshape=reshape or isinstance(rule, Reshape))
     if step.problem:
@@ -129,15 +120,9 @@ def _split(source: TensorInfo, targets: list[TensorInfo], axis: int) -> Step:
     return Step("split", tuple(fits.slices(source, targets, axis)), f"cut along axis {axis}")
 
 
-def _interpolate(
-    source: TensorInfo,
-    target: TensorInfo,
-    rule: Interpolate,
-    source_grid: Grid | None,
-    target_grid: Grid | None,
-) -> Step:
-    old = fits.grid_of(source, rule.prefix_tokens, source_grid)
-    new = fits.grid_of(target, rule.prefix_tokens, target_grid)
+def _interpolate(source: TensorInfo, target: TensorInfo, rule: Interpolate) -> Step:
+    old = fits.grid_of(source, rule.prefix_tokens)
+    new = fits.grid_of(target, rule.prefix_tokens)
     problem = (
         fits.position_problem(source, old)
         or fits.position_problem(target, new)

@@ -45,7 +45,7 @@ from porter.report.plot import WORST
 from porter.report.review import PhaseNow
 from porter.session import PortSession
 from porter.ui import Ui
-from porter.weights.plan import plan_weights
+from porter.weights.plan import LoaderTag, plan_weights
 from porter.weights.remap import load_rules
 from porter.workspace import Workspace
 from tests.backbones import vit_match
@@ -254,8 +254,7 @@ class Sample:
             target,
             load_rules("vit"),
             num_labels=5,
-            key_prefix="model.",
-            tao_model="vit",
+            loader=LoaderTag(tao_model="vit"),
         )
         rows = (
             *weights.ledger.rows,

@@ -27,13 +27,13 @@ def lifting(session: PortSession, inspection: Inspection) -> Lifting:
     """Return the model as one file that computes what transformers computes, or why there is none."""
     from porter.reference.hold import exported_attention
     from porter.transplant.lift import lift
-    from porter.transplant.tweaks import ALL, STATIC
+    from porter.transplant.tweaks import ALL, ALWAYS
 
     assert inspection.probe is not None
     attention = exported_attention(inspection.probe)
     # Only where the original does not export, or not well enough, is more rewritten than tracing needs.
     exports = bool(attention) and exports_well(inspection.probe)
-    tweaks: Sequence[TweakName] = (STATIC,) if exports else ALL
+    tweaks: Sequence[TweakName] = ALWAYS if exports else ALL
     facts = _facts(session, inspection)
     if isinstance(facts, str):
         return Lifting(reasons=(facts,))

@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from porter.records.base import Record
 
-TweakName = Literal["static-sizes", "averaging-matrices", "fold-by-permute", "grid-dtype", "pooling-apart"]
+TweakName = Literal[
+    "static-sizes", "norm-by-parts", "averaging-matrices", "fold-by-permute", "grid-dtype", "pooling-apart"
+]
 
 
 class LiftRequest(Record, frozen=True, kw_only=True):

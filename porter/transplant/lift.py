@@ -13,7 +13,7 @@ from porter.transplant.prune import BASE, needed
 from porter.transplant.reach import STANDINS, LiftError, Reach, standins
 from porter.transplant.rename import Renamer
 from porter.transplant.source import Import, Top, code_of, defined, used
-from porter.transplant.tweaks import STATIC
+from porter.transplant.tweaks import ALWAYS
 
 _ALWAYS = ("Config", BASE)
 _MODULE_METHODS = frozenset(
@@ -57,7 +57,7 @@ _MODULE_METHODS = frozenset(
 _TORCH = "torch"
 
 
-def lift(facts: LiftFacts, *, tweaks: Collection[TweakName] = (STATIC,)) -> Lifting:
+def lift(facts: LiftFacts, *, tweaks: Collection[TweakName] = ALWAYS) -> Lifting:
     """Return the class of *facts* as one file, or why it cannot be one.
 
     Args:

@@ -307,6 +307,17 @@ class AveragingPool2d(nn.Module):
         return averaging_pool2d(x, self.output_size)
 
 
+def batch_norm_by_parts(x, *_, eps=1e-5, **__):
+    """Normalise every channel of x (B, C, ...) by its own mean and variance.
+
+    TensorRT has no batch norm in training mode.
+    """
+    dims = [0, *range(2, x.dim())]
+    mean = x.mean(dim=dims, keepdim=True)
+    variance = (x - mean).square().mean(dim=dims, keepdim=True)
+    return (x - mean) / torch.sqrt(variance + eps)
+
+
 def max_pool2d(x, *args, **kwargs):
     """Pool images (B, C, H, W) that zeros may have been padded to.
 

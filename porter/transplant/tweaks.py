@@ -12,8 +12,12 @@ from porter.transplant.fold import Folder
 from porter.transplant.source import code_of, dotted
 
 STATIC: TweakName = "static-sizes"
+NORM: TweakName = "norm-by-parts"
+ALWAYS: tuple[TweakName, ...] = (STATIC, NORM)
+"""What is rewritten of every model: TAO's export fixes sizes, and TensorRT has no norm in training mode."""
+
 ALL: tuple[TweakName, ...] = (
-    STATIC,
+    *ALWAYS,
     "averaging-matrices",
     "fold-by-permute",
     "grid-dtype",
@@ -29,6 +33,7 @@ class _Fact:
 
 _FACTS: Mapping[TweakName, _Fact] = {
     STATIC: _Fact("sizes are fixed while tracing, as TAO exports one image size", True),
+    NORM: _Fact("batch norms in training mode, which TensorRT does not have, are written out", False),
     "averaging-matrices": _Fact(
         "adaptive average pooling is a product with two matrices where its grid does not divide the image",
         False,
@@ -56,8 +61,9 @@ _CALLS: Mapping[TweakName, Mapping[str, str]] = {
         "F.max_pool2d": "max_pool2d",
     },
 }
+_NORMS = ("nn.functional.batch_norm", "torch.nn.functional.batch_norm", "F.batch_norm")
 _SAMPLERS = ("nn.functional.grid_sample", "torch.nn.functional.grid_sample", "F.grid_sample")
-_NAMES = (*_SAMPLERS, *(name for calls in _CALLS.values() for name in calls))
+_NAMES = (*_NORMS, *_SAMPLERS, *(name for calls in _CALLS.values() for name in calls))
 _TRACING = "torch.jit.is_tracing"
 
 
@@ -81,6 +87,10 @@ class Tweaker(cst.CSTTransformer):
                 self.count(tweak)
                 self.needs.add(calls[name])
                 return updated_node.with_changes(func=cst.Name(calls[name]))
+        if NORM in self.wanted and name in _NORMS and _is_in_training(updated_node):
+            self.count(NORM)
+            self.needs.add("batch_norm_by_parts")
+            return updated_node.with_changes(func=cst.Name("batch_norm_by_parts"))
         if "grid-dtype" in self.wanted and name in _SAMPLERS and len(updated_node.args) > 1:
             return self._with_typed_grid(updated_node)
         return updated_node
@@ -120,6 +130,15 @@ def _is_one(call: cst.Call) -> bool:
     """Return whether a call is of pooling to a single value, which every exporter knows."""
     given = [code_of(each.value).replace(" ", "") for each in call.args if each.keyword is None]
     return dotted(call.func).endswith("AdaptiveAvgPool2d") and given in (["1"], ["(1,1)"])
+
+
+def _is_in_training(call: cst.Call) -> bool:
+    """Return whether a batch norm is called for the statistics of what it is given, and to keep none."""
+    kept = [code_of(each.value) for each in call.args[1:3]]
+    training = {
+        code_of(each.value) for each in call.args if each.keyword and each.keyword.value == "training"
+    }
+    return kept == ["None", "None"] and training == {"True"}
 
 
 class _Static(Folder):

@@ -140,14 +140,14 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 """Architecture and config by the name of a case."""
 
 REWRITTEN = {
-    "bit": {"pooling-apart"},
+    "bit": {"norm-by-parts", "pooling-apart"},
     "dinov2_with_registers": {"static-sizes"},
     "mobilevitv2": {"fold-by-permute"},
     "pvt_v2-linear": {"averaging-matrices"},
 }
 """The cases whose export to ONNX fails as transformers has them, and what they need."""
 
-NOT_EXACT = ("pvt_v2-linear",)
+NOT_EXACT = ("bit", "pvt_v2-linear")
 NO_IMAGES = ("siglip2",)
 """The cases whose model takes no images (B, 3, H, W), but patches: porter turns them away in phase 1."""
 

@@ -82,7 +82,9 @@ def attempt(root: str, job: dict[str, Any]) -> dict[str, Any]:
         found = lifted(pixel_values=images[:1], output_hidden_states=True)
         pairs = list(zip(wanted.hidden_states or (), found.hidden_states or (), strict=True))
         answer["hidden"] = len(pairs)
-        answer["hidden_difference"] = max((float((a - b).abs().max()) for a, b in pairs), default=0.0)
+        answer["hidden_difference"] = max(
+            (float((a - b).abs().max() / a.abs().max()) for a, b in pairs), default=0.0
+        )
         plain = lifted(pixel_values=images[:1], return_dict=False)
         answer["tuple"] = bool(torch.equal(plain[0], found.logits))
     return answer

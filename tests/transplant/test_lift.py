@@ -12,7 +12,7 @@ from porter.phases.lifting import exports_well, verdict
 from porter.records.inspection import ModelProbe
 from porter.records.transplant import Lifted, LiftFacts, Trial, TweakName
 from porter.transplant.lift import lift
-from porter.transplant.tweaks import ALL, STATIC
+from porter.transplant.tweaks import ALL, ALWAYS, STATIC
 
 ROOT = "transformers.models.thing.modeling_thing"
 OTHER = "transformers.models.other.modeling_other"
@@ -307,6 +307,18 @@ def test_rewrites_are_made_where_asked_for_and_listed(
     assert after.strip() in piece(changed.text, "ThingForImageClassification")
     assert [(each.name, each.places) for each in changed.tweaks] == [(tweak, 1)]
     assert changed.exact == exact
+
+
+def test_a_norm_of_what_it_is_given_is_written_out() -> None:
+    norm = "nn.functional.batch_norm(x, None, None, training={}, momentum=0.0, eps=1e-3)"
+    found = lifted(
+        facts(method(f"def forward(self, x):\n    return self.layer({norm.format(True)})\n")), ALWAYS
+    )
+    assert "batch_norm_by_parts(x, None, None" in piece(found.text, "ThingForImageClassification")
+    assert "TensorRT has no batch norm in training mode" in piece(found.text, "batch_norm_by_parts")
+    assert ([each.name for each in found.tweaks], found.exact) == (["norm-by-parts"], False)
+    kept = method(f"def forward(self, x):\n    return self.layer({norm.format('self.training')})\n")
+    assert lifted(facts(kept), ALL).tweaks == ()
 
 
 def test_pooling_to_one_value_stays() -> None:

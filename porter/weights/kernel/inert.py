@@ -76,8 +76,9 @@ def exchanges(
 ) -> list[dict[str, Any]]:
     """Return the pairs of placed tensors of one shape that can trade places without the output showing it.
 
-    Pairs are tried as the port's own swaps are: each role between two layers, all of one layer, all that
-    lie in no layer; those of the heads (modules of the target) first.
+    Pairs are tried as the port's own swaps are: each role between two layers, all that lie in no layer, and
+    all of one layer; those of the heads (modules of the target) first. What can be traded in one layer is
+    tried in every other, too, where the port may choose its sample.
     """
     end = time.monotonic() + seconds
     images = images.double()
@@ -91,17 +92,24 @@ def exchanges(
                 if step["target"]["name"].rpartition(".")[0] in heads:
                     heading.add(name)
     before = target(images)["logits"]
-    found = []
-    for first, second in _pairs(views, heading):
-        if time.monotonic() > end:
-            break
-        trade(views[first], views[second])
-        difference = Difference()
-        difference.add(before, target(images)["logits"])
-        trade(views[first], views[second])
-        if difference.relative <= threshold:
-            found.append({"first": first, "second": second, "effect": difference.relative})
-    return found
+
+    def unseen(pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        found = []
+        for first, second in pairs:
+            if time.monotonic() > end:
+                break
+            trade(views[first], views[second])
+            difference = Difference()
+            difference.add(before, target(images)["logits"])
+            trade(views[first], views[second])
+            if difference.relative <= threshold:
+                found.append({"first": first, "second": second, "effect": difference.relative})
+        return found
+
+    tried, others = _pairs(views, heading)
+    found = unseen(tried)
+    seen = {_roles(pair) for pair in tried} - {_roles((each["first"], each["second"])) for each in found}
+    return found + unseen([pair for pair in others if _roles(pair) not in seen])
 
 
 def held_pairs(
@@ -128,7 +136,14 @@ def trade(one: torch.Tensor, other: torch.Tensor) -> None:
         other.copy_(kept)
 
 
-def _pairs(views: Mapping[str, torch.Tensor], heading: Set[str]) -> list[tuple[str, str]]:
+def _roles(pair: tuple[str, str]) -> frozenset[str]:
+    return frozenset(map(role_of, pair))
+
+
+def _pairs(
+    views: Mapping[str, torch.Tensor], heading: Set[str]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the pairs of one shape that are tried first, and those of the other layers."""
     roles: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     layers: dict[str, list[str]] = {}
     for name, view in views.items():
@@ -136,9 +151,15 @@ def _pairs(views: Mapping[str, torch.Tensor], heading: Set[str]) -> list[tuple[s
         layers.setdefault(layer_of(name), []).append(name)
     found = [*itertools.combinations(sorted(heading), 2)]
     found += [(names[0], names[1]) for names in roles.values() if len(names) > 1]
-    for layer in ("", min(set(layers) - {""}, default="", key=int)):
+    numbered = sorted(set(layers) - {""}, key=int)
+    for layer in ("", *numbered[:1]):
         found += itertools.combinations(layers.get(layer, []), 2)
-    return [pair for pair in dict.fromkeys(found) if views[pair[0]].shape == views[pair[1]].shape]
+    others = [pair for layer in numbered[1:] for pair in itertools.combinations(layers[layer], 2)]
+
+    def alike(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [pair for pair in dict.fromkeys(pairs) if views[pair[0]].shape == views[pair[1]].shape]
+
+    return alike(found), alike(others)
 
 
 def _local(name: str, placements: Sequence[Placement], uses: Sequence[Use]) -> str:

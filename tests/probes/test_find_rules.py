@@ -13,7 +13,7 @@ from porter.reference.timm_candidates import candidates
 from porter.weights.finder import as_toml, describe, evidence, finding
 from porter.weights.ledger import audit
 from porter.weights.plan import plan_weights
-from porter.weights.remap import load_rules
+from porter.weights.remap import inert_reason, load_rules
 from tests.finder_cases import CASES, request
 from tests.models import read, serve
 
@@ -134,6 +134,19 @@ def test_biases_of_two_heads_under_one_mean_are_named_interchangeable(found: dic
     assert "makes the values" in held
     assert {"cls_classifier.bias", "distillation_classifier.bias"} <= {each.source for each in rules.inert}
     assert frozenset(("cls_classifier.weight", "distillation_classifier.weight")) not in pairs
+
+
+def test_biases_that_are_added_are_named_interchangeable_in_every_layer(found: dict[str, Finding]) -> None:
+    made = found["hiera"]
+    assert made.attempt
+    assert made.rules
+    names = [each.name for each in made.attempt.source]
+    added = [name for name in names if name.endswith(".layers.0.proj.bias")]
+    assert len(added) == 3
+    for name in added:
+        attention = name.replace("proj.bias", "attn.proj.bias")
+        assert inert_reason(made.rules, name, names)
+        assert inert_reason(made.rules, attention, names)
 
 
 def test_what_the_target_calculates_otherwise_is_a_setting(found: dict[str, Finding]) -> None:

@@ -41,5 +41,11 @@ def test_no_placeholder_is_left() -> None:
 
 
 def test_files_that_it_names_are_there() -> None:
-    for name in ("LICENSE", "containers/install-bubblewrap.sh", "Makefile", "docs/matrix.md", "docs/matrix-tao-7.0.1.md"):
+    for name in (
+        "LICENSE",
+        "containers/install-bubblewrap.sh",
+        "Makefile",
+        "docs/matrix.md",
+        "docs/matrix-tao-7.0.1.md",
+    ):
         assert (ROOT / name).exists()

@@ -167,7 +167,11 @@ def _measure(
 def _controls(
     request: dict[str, Any], plan: dict[str, Any], reference: Outputs, observed: Observed, images: Any
 ) -> list[dict[str, Any]]:
-    """Scale one tensor of several roles and look whether parity fails."""
+    """Scale one tensor of several roles and look whether parity fails.
+
+    Only what came from the source is scaled: what the plan fills by itself is there for something that the
+    source does not have, and nothing that is compared need depend on it.
+    """
     from porter.weights.kernel.compare import Difference
     from porter.weights.kernel.forms import role_of
     from porter.weights.kernel.models import heads_of
@@ -175,8 +179,9 @@ def _controls(
     state = observed.module.state_dict()
     roles: dict[str, list[str]] = {}
     new = tuple(f"{head}." for head in heads_of(plan, "target")) if plan["head"] == "re-initialised" else ()
+    filled = {step["target"]["name"] for step in plan["operations"] if step["sources"]}
     for name, tensor in state.items():
-        if tensor.is_floating_point() and not name.startswith(new):
+        if tensor.is_floating_point() and name in filled and not name.startswith(new):
             roles.setdefault(role_of(name), []).append(name)
     chance = random.Random(request["seed"])  # noqa: S311 - a choice of samples, no secret
     chosen = sorted(roles)

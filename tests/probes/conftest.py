@@ -69,6 +69,7 @@ class IndexedViT(VisionTransformer):
     def __init__(self, **options):
         super().__init__(**options)
         self.register_buffer("index", torch.arange(9).reshape(3, 3))
+        self.spare = nn.Parameter(torch.zeros(4))
 
 
 def build_model(experiment_config, export=False, kind=VisionTransformer):

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from porter.errors import PorterError
-from porter.records.remap import Computed
+from porter.records.remap import Computed, Initialise
 from porter.records.weights import (
     BuildTargetRequest,
     Operation,
@@ -97,12 +97,14 @@ def test_a_correct_port_is_equal_by_both_loaders(bench: Bench) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["dataset", "port.pth", "port.safetensors"]
 
 
-def test_a_buffer_that_the_class_computes_stays_as_it_is_made(bench: Bench) -> None:
+def test_what_the_source_does_not_have_is_as_the_plan_says_and_no_control(bench: Bench) -> None:
     out = bench.folder("computed")
     target = msgspec.structs.replace(bench.target("build_indexed"), pl_module="tiny_network:IndexedPlModel")
     built = bench.probe("build_target", BuildTargetRequest(target=target), TargetModule).tensors
     rules = msgspec.structs.replace(
-        load_rules("vit"), computed=(Computed(target="index", reason="counted by the class"),)
+        load_rules("vit"),
+        computed=(Computed(target="index", reason="counted by the class"),),
+        initialise=(Initialise(target="spare", value="ones", reason="nothing reads it"),),
     )
     source = headers(bench.model("whole"))
     plan = plan_weights(source, built, rules, num_labels=LABELS)
@@ -115,9 +117,11 @@ def test_a_buffer_that_the_class_computes_stays_as_it_is_made(bench: Bench) -> N
         checkpoint=done.checkpoint,
         work=str(out),
         image_size=(SIDE, SIDE),
-        controls=1,
+        controls=0,
     )
     answer = bench.probe("parity", request, ParityAnswer, write=[out])
+    assert all(each.caught for each in answer.controls)
+    assert len(answer.controls) == 4 + 12 + 2 + 2
     assert all(each.held and each.checked == len(built) for each in answer.identities)
     assert all(each.within for each in answer.parities)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,8 +81,18 @@ def test_stand_ins_load_and_refuse_to_encrypt() -> None:
     assert done.stdout == "True\n" * 4
 
 
+@pytest.fixture
+def every_processor() -> Iterator[None]:
+    """Let the test have the processors of the other workers, too."""
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    yield
+    os.sched_setaffinity(0, own)
+
+
 @pytest.mark.bwrap
 @pytest.mark.torch_env
+@pytest.mark.usefixtures("every_processor")
 def test_training_with_loader_processes_fits_into_the_default_limits(
     torch_environment: Environment, tmp_path: Path
 ) -> None:
@@ -92,7 +104,7 @@ def test_training_with_loader_processes_fits_into_the_default_limits(
         argv=(torch_environment.python, "train.py"),
         cwd=str(out),
         mounts=(Mount(path=str(out), writable=True),),
-        variables={"OMP_NUM_THREADS": "2"},
+        variables={"MKL_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"},
     )
     result = HostSandbox(torch_environment, tmp_path / "runs").run(spec)
     assert result.exit_code == 0, Path(result.log).read_text()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 _SUFFIX = ".porter-tmp"
@@ -20,6 +23,18 @@ def temporary(path: Path) -> Path:
 def is_temporary(path: Path) -> bool:
     """Say whether *path* is named like the temporary file of another."""
     return path.name.startswith(".") and path.name.endswith(_SUFFIX)
+
+
+@contextlib.contextmanager
+def fresh_folder(folder: Path) -> Iterator[Path]:
+    """Make *folder* anew, empty, for the block to fill; it is gone where the block fails."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from porter import safetensors, timm_configs
+from porter.atomic import fresh_folder
 from porter.errors import ModelRejectedError
 from porter.hub import files
 from porter.inspection import HEAD_STEP, completed
@@ -42,31 +42,25 @@ def add(session: PortSession, inspection: Inspection) -> Inspection:
 
 
 def _add(session: PortSession, inspection: Inspection, labels: tuple[str, ...]) -> WithHead:
-    source = inspection.source
-    origin, folder = Path(source.folder), session.workspace.state / "headed"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    target = folder / safetensors.SINGLE_FILE
-    request = AddHead(
-        folder=str(origin),
-        tensors=inspection.tensors,
-        architecture=inspection.architecture,
-        classes=len(labels),
-        target=str(target),
-    )
-    config = _config(inspection, labels)
-    try:
+    source, config = inspection.source, _config(inspection, labels)
+    origin = Path(source.folder)
+    with fresh_folder(session.workspace.state / "headed") as folder:
+        target = folder / safetensors.SINGLE_FILE
+        request = AddHead(
+            folder=str(origin),
+            tensors=inspection.tensors,
+            architecture=inspection.architecture,
+            classes=len(labels),
+            target=str(target),
+        )
         added = session.probe(
             "add_head", request, HeadAdded, read=[origin], write=[folder], error=ModelRejectedError
         )
         tensors = safetensors.read_file(target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    for name in files.describing(entry.name for entry in origin.iterdir() if entry.is_file()):
-        if name not in {files.CONFIG, files.PICKLE_INDEX, safetensors.INDEX_FILE}:
-            files.adopt(origin / name, folder / name)
-    (folder / files.CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        for name in files.describing(entry.name for entry in origin.iterdir() if entry.is_file()):
+            if name not in {files.CONFIG, files.PICKLE_INDEX, safetensors.INDEX_FILE}:
+                files.adopt(origin / name, folder / name)
+        (folder / files.CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return WithHead(
         sha=source.sha,
         folder=str(folder),

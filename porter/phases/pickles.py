@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from porter import hub, safetensors
+from porter.atomic import fresh_folder
 from porter.errors import ModelRejectedError
 from porter.hub import files
 from porter.inspection import PICKLES_STEP, completed
@@ -36,12 +36,10 @@ def read(session: PortSession, inspection: Inspection) -> Inspection:
 
 def _convert(session: PortSession, inspection: Inspection, names: tuple[str, ...]) -> FromPickles:
     source = inspection.source
-    origin, folder = Path(source.folder), session.workspace.state / "model"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    target = folder / safetensors.SINGLE_FILE
-    request = ReadPickles(folder=str(origin), files=names, target=str(target))
-    try:
+    origin = Path(source.folder)
+    with fresh_folder(session.workspace.state / "model") as folder:
+        target = folder / safetensors.SINGLE_FILE
+        request = ReadPickles(folder=str(origin), files=names, target=str(target))
         session.probe(
             "read_pickles",
             request,
@@ -51,10 +49,7 @@ def _convert(session: PortSession, inspection: Inspection, names: tuple[str, ...
             error=ModelRejectedError,
         )
         tensors = safetensors.read_file(target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    for name in files.describing(entry.name for entry in origin.iterdir() if entry.is_file()):
-        if name != files.PICKLE_INDEX:
-            files.adopt(origin / name, folder / name)
+        for name in files.describing(entry.name for entry in origin.iterdir() if entry.is_file()):
+            if name != files.PICKLE_INDEX:
+                files.adopt(origin / name, folder / name)
     return FromPickles(sha=source.sha, folder=str(folder), pickles=names, tensors=tensors)

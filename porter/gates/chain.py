@@ -11,8 +11,8 @@ from porter.gates.metrics import metric_problem, read_metrics
 from porter.gates.results import blocked, failed, log_tail, passed
 from porter.gates.rows import FP32_TOLERANCE, compare_rows, read_rows
 from porter.gates.runs import script_problem, small_run, view_of
-from porter.generate.context import ClassificationContext
 from porter.generate.fileplan import SPEC
+from porter.generate.values import PortContext
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts
 from porter.records.runs import ScriptsOutcome, ScriptsRequest, ScriptStep
@@ -29,7 +29,7 @@ def folder_of(session: PortSession) -> Path:
     return session.workspace.results / "chain"
 
 
-def chain_gates(session: PortSession, context: ClassificationContext) -> Iterator[GateResult]:
+def chain_gates(session: PortSession, context: PortContext) -> Iterator[GateResult]:
     """Train, evaluate, infer, export; build the engine, infer, evaluate; compare; look at every file."""
     trained = _train_gate(session, context)
     yield trained
@@ -43,7 +43,7 @@ def chain_gates(session: PortSession, context: ClassificationContext) -> Iterato
     yield _done_gate(session, context)
 
 
-def _train_gate(session: PortSession, context: ClassificationContext) -> GateResult:
+def _train_gate(session: PortSession, context: PortContext) -> GateResult:
     results, view = folder_of(session), view_of(session)
     checkpoint = session.workspace.results / "checkpoint"
     start = small_run(
@@ -97,7 +97,7 @@ def _small_files(results: Path) -> list[Path]:
     return sorted(path for suffix in ("*.csv", "*.json", "*.onnx") for path in results.rglob(suffix))
 
 
-def _deploy_gate(session: PortSession, context: ClassificationContext) -> GateResult:
+def _deploy_gate(session: PortSession, context: PortContext) -> GateResult:
     """Run the deploy console command three times in the folder that the trainer left."""
     gate = "chain-deploy"
     if " " in str(session.workspace.root):
@@ -110,7 +110,6 @@ def _deploy_gate(session: PortSession, context: ClassificationContext) -> GateRe
     for left in ("trt", "gen_trt_engine", "trt_inference", "trt_evaluate"):
         shutil.rmtree(results / left, ignore_errors=True)
     dataset = session.journal.made("dataset", DatasetFacts)
-    topk = ",".join(str(k) for k in context.topk if k <= len(dataset.classes))
     module = f"nvidia_tao_deploy.cv.{context.name}.entrypoint.{context.name}"
     seconds = []
     for mode in _DEPLOY_MODES:
@@ -123,9 +122,7 @@ def _deploy_gate(session: PortSession, context: ClassificationContext) -> GateRe
                 "-e",
                 specs_of(session)[mode],
                 f"results_dir={results}",
-                f"dataset.root_dir={view.root}",
-                f"dataset.num_classes={len(dataset.classes)}",
-                f"model.head.topk=[{topk}]",
+                *context.dataset(view.root, dataset.classes),
             ],
             read=[Path(view.root), Path(dataset.root), session.deploy_worktree],
             write=[results],
@@ -174,7 +171,7 @@ def _native_gate(session: PortSession) -> GateResult:
     )
 
 
-def _done_gate(session: PortSession, context: ClassificationContext) -> GateResult:
+def _done_gate(session: PortSession, context: PortContext) -> GateResult:
     results, name = folder_of(session), context.name
     wanted = (
         f"train/{name}_model_latest.pth",

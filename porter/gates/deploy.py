@@ -9,7 +9,7 @@ from typing import Any
 
 from porter.gates.engines import MODES, PROFILE, schema_of, specs_of
 from porter.gates.results import failed, passed
-from porter.generate.context import ClassificationContext
+from porter.generate.values import PortContext
 from porter.records.engines import (
     LoaderAnswer,
     LoaderRequest,
@@ -170,7 +170,7 @@ def _spec_gate(name: str, specs: dict[str, SpecFacts]) -> GateResult:
     )
 
 
-def preprocessing_gate(session: PortSession, context: ClassificationContext) -> GateResult:
+def preprocessing_gate(session: PortSession, context: PortContext) -> GateResult:
     """Send the images that the trainer's datasets read through the deploy loader."""
     name = context.name
     work = session.workspace.state / "work" / "preprocessing"

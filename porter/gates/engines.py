@@ -16,7 +16,7 @@ from porter.gates.results import failed, log_tail, passed, rehearsed
 from porter.gates.rows import FP16_TOLERANCE, FP32_TOLERANCE, Comparison, compare_rows
 from porter.gates.runs import view_of
 from porter.gates.views import View
-from porter.generate.context import ClassificationContext
+from porter.generate.values import PortContext
 from porter.records.engines import DeployAnswer, DeployOutcome, DeployRequest, DeployStep
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts
@@ -57,9 +57,9 @@ class _Bench:
     """Where the deploy scripts run: folders, the exported graph, the images, what the trainer wrote."""
 
     session: PortSession
-    context: ClassificationContext
+    context: PortContext
     view: View
-    classes: int
+    classes: tuple[str, ...]
 
     @property
     def trained(self) -> Path:
@@ -77,17 +77,12 @@ class _Bench:
         return self.results / "engines" / f"{kind}.engine"
 
     def data(self) -> list[str]:
-        topk = ",".join(str(k) for k in self.context.topk if k <= self.classes)
-        return [
-            f"dataset.root_dir={self.view.root}",
-            f"dataset.num_classes={self.classes}",
-            f"model.head.topk=[{topk}]",
-        ]
+        return self.context.dataset(self.view.root, self.classes)
 
 
-def engine_gates(session: PortSession, context: ClassificationContext) -> Iterator[GateResult]:
+def engine_gates(session: PortSession, context: PortContext) -> Iterator[GateResult]:
     """Build engines, run inference and evaluation, and hold what they write against the trainer's."""
-    classes = len(session.journal.made("dataset", DatasetFacts).classes)
+    classes = session.journal.made("dataset", DatasetFacts).classes
     bench = _Bench(session, context, view_of(session), classes)
     answer = _run(bench)
     outcomes = {outcome.label: outcome for outcome in answer.steps}
@@ -329,13 +324,13 @@ def _refusal_problem(outcome: DeployOutcome) -> str:
     return ""
 
 
-def entrypoint_gate(session: PortSession, context: ClassificationContext) -> GateResult:
+def entrypoint_gate(session: PortSession, context: PortContext) -> GateResult:
     """Ask the console command's own function for its subtasks and have it launch one."""
     gate = "deploy-entrypoint"
     results = session.workspace.results / "deploy" / "entrypoint"
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
-    classes = len(session.journal.made("dataset", DatasetFacts).classes)
+    classes = session.journal.made("dataset", DatasetFacts).classes
     bench = _Bench(session, context, view_of(session), classes)
     module = f"nvidia_tao_deploy.cv.{context.name}.entrypoint.{context.name}"
     engine = results / "trt" / f"{context.name}.engine"

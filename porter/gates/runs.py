@@ -9,8 +9,8 @@ from typing import Any
 
 from porter.gates.results import blocked, failed, log_tail, passed
 from porter.gates.views import View, make_view, write_classes
-from porter.generate.context import ClassificationContext
 from porter.generate.fileplan import SPEC
+from porter.generate.values import PortContext
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts
 from porter.records.runs import (
@@ -38,9 +38,7 @@ def view_of(session: PortSession) -> View:
     return make_view(dataset, session.workspace.state / "view", session.reference.image_suffixes)
 
 
-def small_run(
-    session: PortSession, context: ClassificationContext, view: View, *more: str
-) -> tuple[str, ...]:
+def small_run(session: PortSession, context: PortContext, view: View, *more: str) -> tuple[str, ...]:
     """Return what a gate changes in the shipped spec: the dataset root, and sizes for a quick run.
 
     Args:
@@ -51,18 +49,15 @@ def small_run(
     """
     dataset = session.journal.made("dataset", DatasetFacts)
     overrides = [
-        f"dataset.root_dir={view.root}",
-        f"dataset.batch_size={min(2, *view.images.values())}",
-        "dataset.workers=0",
+        *context.dataset(view.root, dataset.classes),
+        f"{context.dataset_section}.batch_size={min(2, *view.images.values())}",
+        f"{context.dataset_section}.workers=0",
         "train.num_epochs=1",
         *more,
     ]
     # What --set made of these keys is for the user's machine and data, not for a quick run here.
     settings = session.options.settings
     overrides += [f"{key}={_NEUTRAL[key].replace('@', context.name)}" for key in settings if key in _NEUTRAL]
-    if len(dataset.classes) != context.num_classes:
-        topk = ",".join(str(k) for k in context.topk if k <= len(dataset.classes))
-        overrides += [f"dataset.num_classes={len(dataset.classes)}", f"model.head.topk=[{topk}]"]
     return tuple(overrides)
 
 
@@ -91,7 +86,7 @@ _NEUTRAL = {
 }
 
 
-def module_gates(session: PortSession, context: ClassificationContext) -> Iterator[GateResult]:
+def module_gates(session: PortSession, context: PortContext) -> Iterator[GateResult]:
     """Look at the Lightning module's optimizer, and at what a GPU machine's Trainer would get."""
     view = view_of(session)
     request = ModuleRequest(
@@ -121,7 +116,7 @@ def module_gates(session: PortSession, context: ClassificationContext) -> Iterat
     yield _arguments_gate(facts)
 
 
-def _module_gate(facts: ModuleFacts, context: ClassificationContext) -> GateResult:
+def _module_gate(facts: ModuleFacts, context: PortContext) -> GateResult:
     owner = facts.hooks.get("_build_model", "")
     problems = []
     if facts.model_class != facts.built_class:
@@ -177,9 +172,7 @@ def _readable(session: PortSession) -> list[Path]:
     return [session.worktree, session.workspace.results / "checkpoint", Path(dataset.root)]
 
 
-def script_gates(
-    session: PortSession, context: ClassificationContext, conversion: Conversion
-) -> Iterator[GateResult]:
+def script_gates(session: PortSession, context: PortContext, conversion: Conversion) -> Iterator[GateResult]:
     """Run the four scripts on the CPU, then inference once more with the converted checkpoint."""
     results = session.workspace.results / "gates"
     view = view_of(session)
@@ -272,7 +265,7 @@ def _needed(mode: str, name: str) -> list[str]:
 
 
 def _script_gate(
-    step: ScriptOutcome, context: ClassificationContext, results: Path, core: dict[str, str]
+    step: ScriptOutcome, context: PortContext, results: Path, core: dict[str, str]
 ) -> GateResult:
     gate = f"run-{step.mode}"
     problem = script_problem(step, context.name)
@@ -352,7 +345,7 @@ def _new_head(session: PortSession) -> dict[str, str]:
     }
 
 
-def entrypoint_gate(session: PortSession, context: ClassificationContext) -> GateResult:
+def entrypoint_gate(session: PortSession, context: PortContext) -> GateResult:
     """Run evaluate once more through the console command's own function, launcher included."""
     view = view_of(session)
     if " " in str(session.workspace.root):

@@ -324,7 +324,7 @@ def _swaps(session: PortSession, weight_plan: WeightPlan, target: TargetSpec) ->
 
 
 def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
-    from porter.generate.context import mode_of
+    from porter.generate.values import mode_of
 
     inspection = session.inspection
     # The probe's scratch dataset has one class.

@@ -2,147 +2,64 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
+from porter.generate.schema import Override
+from porter.generate.values import NO_SCHEMA, PortContext, common_values, resize_of, with_schema
+from porter.records.inspection import Inspection
+from porter.records.reference import ReferenceChoice
 
-from porter.errors import ModelRejectedError
-from porter.generate.native import NativeBackbone, native_backbone
-from porter.generate.schema import Override, Schema, build_schema
-from porter.records.base import Record
-from porter.records.inspection import Inspection, ProcessorFacts
-from porter.records.reference import HeldModel, Reference, ReferenceChoice, TimmModel
-from porter.records.transplant import Lifted
-
-_PIL_FILTERS = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX", 5: "HAMMING"}
-_BILINEAR = 2
 _RGB = 3
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-"""PIL mode by number of channels."""
 
 
-class Resize(Record, frozen=True, kw_only=True):
-    """What the image processor does beyond the reference's plain bilinear resize to a square.
-
-    Trainer and deploy loader are generated from the one record, by one partial.
-
-    Attributes:
-        resample: name of the PIL filter.
-        shortest_edge: size of the shorter side before the centre is cropped; None where both sides change.
-        sides: (height, width) before the centre is cropped; None where the resize is all.
-        ratio: those sizes over the crop's (height, width); of a shortest edge over the crop's shorter side.
-        margin: how half a pixel of an odd margin is rounded, as in ProcessorFacts.
-        flipped: whether the channels are handed over in the opposite order.
-        apart: whether each channel is resized by itself: Pillow weighs colours with their transparency,
-            torchvision does not.
-    """
-
-    resample: str
-    shortest_edge: int | None = None
-    sides: tuple[int, int] | None = None
-    ratio: tuple[float, float] = (1.0, 1.0)
-    margin: str = "down"
-    flipped: bool = False
-    apart: bool = False
-
-
-class Normalisation(Record, frozen=True, kw_only=True):
-    """Mean and std on pixels in 0-1, whatever rescale factor the processor uses."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-class ClassificationContext(Record, frozen=True, kw_only=True):
+class ClassificationContext(PortContext, frozen=True, kw_only=True):
     """Everything that templates of the image-classification reference may use."""
 
-    repo: str
-    reference: str
-    strategy: str
-    name: str
-    prefix: str
-    title: str
-    source: str
-    header: tuple[str, ...]
-    schema_header: tuple[str, ...]
-    config_root: str
-    backbone: str
     embed_dim: int
-    num_classes: int
     topk: tuple[int, ...]
     img_size: int
-    height: int
-    width: int
     height_key: str
     width_key: str
-    mode: str
-    channels: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    resize: Resize | None
     image_suffixes: tuple[str, ...]
-    schema: Schema
-    hooks: tuple[str, ...]
-    native: NativeBackbone | None = None
-    held: HeldModel | None = None
-    timm: TimmModel | None = None
-    lifted: Lifted | None = None
 
-    def template_data(self) -> dict[str, Any]:
-        """Return plain values for Jinja; what was lifted is a file of its own and none of them."""
-        data: dict[str, Any] = msgspec.to_builtins(self)
-        del data["lifted"]
-        return data
+    def overrides(self) -> dict[str, Override]:
+        """Return what the model decides in the schema; the same for every repository."""
+        overrides = {
+            "BackboneConfig.type": Override(
+                value=self.backbone, options=(self.backbone,), description="Backbone architecture"
+            ),
+            "HeadConfig.in_channels": Override(value=self.embed_dim),
+            "HeadConfig.topk": Override(value=list(self.topk)),
+            "AugmentationConfig.mean": Override(value=list(self.mean)),
+            "AugmentationConfig.std": Override(value=list(self.std)),
+            "DatasetConfig.num_classes": Override(value=self.num_classes),
+            "DatasetConfig.img_size": Override(value=self.img_size),
+            "TrainConfig.precision": Override(value="fp32", options=("fp16", "bf16", "fp32")),
+            "ExportConfig.input_width": Override(value=self.width),
+            "ExportConfig.input_height": Override(value=self.height),
+            "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
+        }
+        if self.channels != _RGB:
+            overrides["ExportConfig.input_channel"] = Override(value=self.channels, options=("1", "3", "4"))
+        if self.height != self.width:
+            said = "{} of the images, which are no squares: img_size is not used"
+            overrides |= {
+                "DatasetConfig.img_height": Override(
+                    value=self.height, description=said.format("Height"), new=True
+                ),
+                "DatasetConfig.img_width": Override(
+                    value=self.width, description=said.format("Width"), new=True
+                ),
+            }
+        return overrides
 
-
-def pascal_case(name: str) -> str:
-    """Return the class prefix of a snake_case network name (``vit_base`` -> ``VitBase``)."""
-    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
-
-
-def resize_of(processor: ProcessorFacts, size: tuple[int, int], mode: str = "RGB") -> Resize | None:
-    """Return what generated code must do so that it makes what the processor makes; None for nothing.
-
-    Args:
-        processor: of the model.
-        size: (height, width) that the model takes.
-        mode: PIL mode of its images.
-
-    Raises:
-        ModelRejectedError: the processor's output is not of that size.
-    """
-    resample = _PIL_FILTERS[processor.resample]
-    more: dict[str, Any] = {
-        "resample": resample,
-        "margin": processor.margin,
-        "flipped": processor.flipped,
-        "apart": processor.fast and mode == "RGBA",
-    }
-    if processor.crop is not None and processor.size != processor.crop:
-        sides, edge = processor.size, processor.shortest_edge
-        if processor.crop != size or (sides is None and edge is None):
-            raise _unfit(processor, size)
-        if sides is not None:
-            ratio = (sides[0] / size[0], sides[1] / size[1])
-            return Resize(sides=sides, ratio=ratio, **more)
-        assert edge is not None
-        return Resize(shortest_edge=edge, ratio=(edge / min(size),) * 2, **more)
-    if processor.size != size:
-        raise _unfit(processor, size)
-    plain = processor.resample == _BILINEAR and size[0] == size[1] and mode == "RGB"
-    return None if plain and not processor.flipped else Resize(**more)
-
-
-def normalisation_of(processor: ProcessorFacts, channels: int = 3) -> Normalisation:
-    """Fold the rescale factor into mean and std, for pixels that were divided by 255."""
-    scale = 255 * (1.0 if processor.rescale_factor is None else processor.rescale_factor)
-    mean = processor.mean or (0.0,) * channels
-    std = processor.std or (1.0,) * channels
-    if abs(scale - 1.0) < 1e-9:
-        return Normalisation(mean=mean, std=std)
-    return Normalisation(mean=tuple(m / scale for m in mean), std=tuple(s / scale for s in std))
+    def class_values(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return what the spec has to say of *classes*, by dotted key; nothing for the model's own."""
+        if len(classes) == self.num_classes:
+            return {}
+        topk = [k for k in self.topk if k <= len(classes)]
+        return {"dataset.num_classes": len(classes), "model.head.topk": topk}
 
 
 def classification_context(
@@ -157,140 +74,23 @@ def classification_context(
         year: year of the licence header.
         classes: number of classes; None for the model's.
     """
-    match, held, timm = choice.strategy.backbone, choice.strategy.held, choice.strategy.timm
-    model = held or timm
-    if (match is None and model is None) or inspection.image_size is None or inspection.processor is None:
-        raise ModelRejectedError(
-            f"{inspection.source.ref} lacks what an image classifier is generated from.",
-            why="it needs an image size, an image processor and a backbone",
-            next_step=f"porter inspect {inspection.source.ref}",
-        )
-    size, channels = inspection.image_size, inspection.channels
-    square = size[0] == size[1]
     labels = classes or len(inspection.labels)
-    topk = (1, 5) if labels > 5 else (1,)
-    pixels = normalisation_of(inspection.processor, channels)
-    reference = choice.reference
-    embed_dim = model.embed_dim if model else match.embed_dim if match else 0
-    backbone = (match.name if match else "") or _new_backbone(name, reference)
-    overrides = schema_overrides(
-        backbone,
-        embed_dim=embed_dim,
-        topk=topk,
-        pixels=pixels,
-        labels=labels,
-        size=size,
-        channels=channels,
-    )
-    return ClassificationContext(
-        repo="tao_pytorch",
-        reference=reference.name,
-        strategy=choice.strategy.strategy,
-        name=name,
-        prefix=pascal_case(name),
-        title=name,
-        source=_origin(inspection),
-        header=dated(reference.header, year),
-        schema_header=dated(reference.schema_header, year),
-        config_root=reference.config_package.rpartition(".")[0],
-        backbone=backbone,
-        embed_dim=embed_dim,
-        num_classes=labels,
-        topk=topk,
+    common = common_values(inspection, choice, name=name, year=year, classes=labels)
+    size = (common["height"], common["width"])
+    square = size[0] == size[1]
+    reference, strategy = choice.reference, choice.strategy
+    model = strategy.held or strategy.timm or strategy.backbone
+    assert model is not None
+    assert inspection.processor is not None
+    context = ClassificationContext(
+        **common,
+        embed_dim=model.embed_dim,
+        topk=(1, 5) if labels > 5 else (1,),
         img_size=max(size),
-        height=size[0],
-        width=size[1],
         height_key="img_size" if square else "img_height",
         width_key="img_size" if square else "img_width",
-        mode=mode_of(channels),
-        channels=channels,
-        mean=pixels.mean,
-        std=pixels.std,
-        resize=resize_of(inspection.processor, size, mode_of(channels)),
+        resize=resize_of(inspection.processor, size, common["mode"]),
         image_suffixes=reference.image_suffixes,
-        schema=build_schema(reference.config, overrides),
-        hooks=reference.hooks,
-        native=native_backbone(match) if match else None,
-        held=held,
-        timm=timm,
-        lifted=choice.strategy.lifted,
+        schema=NO_SCHEMA,
     )
-
-
-def _new_backbone(name: str, reference: Reference) -> str:
-    """Return a name that the backbone registry does not have: it takes each name once."""
-    taken = {entry.name for entry in reference.backbones}
-    return f"{name}_hf" if name in taken else name
-
-
-def mode_of(channels: int) -> str:
-    """Return the PIL mode in which images are opened.
-
-    Raises:
-        ModelRejectedError: no image has that many channels.
-    """
-    if channels not in _MODES:
-        raise ModelRejectedError(
-            f"The model takes images of {channels} channels.",
-            why="image files are grey (1), in colour (3), or in colour with transparency (4)",
-            next_step="choose a model for such images",
-        )
-    return _MODES[channels]
-
-
-def schema_overrides(
-    backbone: str,
-    *,
-    embed_dim: int,
-    topk: tuple[int, ...],
-    pixels: Normalisation,
-    labels: int,
-    size: tuple[int, int],
-    channels: int = 3,
-) -> dict[str, Override]:
-    """Return what the model decides in the schema; the same for both repositories."""
-    height, width = size
-    overrides = {
-        "BackboneConfig.type": Override(
-            value=backbone, options=(backbone,), description="Backbone architecture"
-        ),
-        "HeadConfig.in_channels": Override(value=embed_dim),
-        "HeadConfig.topk": Override(value=list(topk)),
-        "AugmentationConfig.mean": Override(value=list(pixels.mean)),
-        "AugmentationConfig.std": Override(value=list(pixels.std)),
-        "DatasetConfig.num_classes": Override(value=labels),
-        "DatasetConfig.img_size": Override(value=max(size)),
-        "TrainConfig.precision": Override(value="fp32", options=("fp16", "bf16", "fp32")),
-        "ExportConfig.input_width": Override(value=width),
-        "ExportConfig.input_height": Override(value=height),
-        "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
-    }
-    if channels != _RGB:
-        overrides["ExportConfig.input_channel"] = Override(value=channels, options=("1", "3", "4"))
-    if height != width:
-        said = "{} of the images, which are no squares: img_size is not used"
-        overrides |= {
-            "DatasetConfig.img_height": Override(value=height, description=said.format("Height"), new=True),
-            "DatasetConfig.img_width": Override(value=width, description=said.format("Width"), new=True),
-        }
-    return overrides
-
-
-def dated(header: Sequence[str], year: int) -> tuple[str, ...]:
-    """Return the lines of a licence header with the year filled in."""
-    return tuple(line.replace("{year}", str(year)) for line in header)
-
-
-def _origin(inspection: Inspection) -> str:
-    source = inspection.source
-    shown = source.ref if source.kind == "hub" else re.split(r"[\\/]", source.ref.rstrip("/\\"))[-1]
-    return f"{shown} ({inspection.architecture}, {source.sha[:12]})"
-
-
-def _unfit(processor: ProcessorFacts, size: tuple[int, int]) -> ModelRejectedError:
-    return ModelRejectedError(
-        f"The image processor does not make images of {size[0]} x {size[1]}, which the model takes.",
-        why=f"{processor.kind}: size {processor.size}, shortest edge {processor.shortest_edge}, "
-        f"crop {processor.crop}",
-        next_step="mend preprocessor_config.json in a local copy of the model and port that folder",
-    )
+    return with_schema(context, reference.config, reference.schema_plan)

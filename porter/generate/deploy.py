@@ -8,19 +8,16 @@ from typing import Any
 import msgspec
 
 from porter.errors import UsageError
-from porter.generate.context import ClassificationContext, Normalisation, dated, schema_overrides
 from porter.generate.fileplan import console_script, rendered
-from porter.generate.schema import Override, build_schema
 from porter.generate.spec import apply_settings
+from porter.generate.values import Context, PortContext, dated, with_schema
 from porter.records.plan import FilePlan, PlannedFile
 from porter.records.reference import CoreReference, DeployReference, Repo
 
 SPECS = "nvidia_tao_deploy/cv/{name}/specs/"
 
 
-def deploy_context(
-    context: ClassificationContext, deploy: DeployReference, *, year: int
-) -> ClassificationContext:
+def deploy_context(context: Context, deploy: DeployReference, *, year: int) -> Context:
     """Return the template values for tao-deploy: the trainer's, with that clone's schema and header.
 
     Raises:
@@ -28,18 +25,18 @@ def deploy_context(
     """
     if context.name in deploy.networks:
         raise _taken(context.name, "tao-deploy")
-    return msgspec.structs.replace(
+    own = msgspec.structs.replace(
         context,
         repo="tao_deploy",
         header=dated(deploy.header, year),
         schema_header=dated(deploy.schema_header, year),
         config_root=deploy.config_package.rpartition(".")[0],
-        schema=build_schema(deploy.config, _overrides(context)),
         hooks=deploy.hooks,
     )
+    return with_schema(own, deploy.config, deploy.schema_plan)
 
 
-def core_context(context: ClassificationContext, core: CoreReference, *, year: int) -> ClassificationContext:
+def core_context(context: Context, core: CoreReference, *, year: int) -> Context:
     """Return the template values of the schema's copy in tao-core.
 
     Raises:
@@ -47,12 +44,12 @@ def core_context(context: ClassificationContext, core: CoreReference, *, year: i
     """
     if context.name in core.networks:
         raise _taken(context.name, "tao-core")
-    return msgspec.structs.replace(
+    own = msgspec.structs.replace(
         context,
         schema_header=dated(core.header, year),
         config_root=core.config_package.rpartition(".")[0],
-        schema=build_schema(core.config, _overrides(context)),
     )
+    return with_schema(own, core.config, core.schema_plan)
 
 
 def _taken(name: str, repo: Repo) -> UsageError:
@@ -62,20 +59,8 @@ def _taken(name: str, repo: Repo) -> UsageError:
     )
 
 
-def _overrides(context: ClassificationContext) -> dict[str, Override]:
-    return schema_overrides(
-        context.backbone,
-        embed_dim=context.embed_dim,
-        topk=context.topk,
-        pixels=Normalisation(mean=context.mean, std=context.std),
-        labels=context.num_classes,
-        size=(context.height, context.width),
-        channels=context.channels,
-    )
-
-
 def build_deploy_plan(
-    context: ClassificationContext,
+    context: PortContext,
     *,
     settings: Mapping[str, Any],
     setups: Mapping[str, str],

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from porter.errors import WorkspaceError
-from porter.generate.context import ClassificationContext
 from porter.generate.render import render, render_schema
 from porter.generate.spec import apply_settings
+from porter.generate.values import PortContext
 from porter.records.plan import FilePlan, PlannedFile
 from porter.records.reference import PACKAGES, Repo
 from porter.records.transplant import Lifted
@@ -20,12 +20,12 @@ NETWORK = "nvidia_tao_pytorch/cv/{name}/model/network.py"
 
 
 def build_file_plan(
-    context: ClassificationContext,
+    context: PortContext,
     *,
     settings: dict[str, Any],
     setup: str,
     console_target: str,
-    core: ClassificationContext | None = None,
+    core: PortContext | None = None,
 ) -> FilePlan:
     """Return every file that the port creates or edits in tao-pytorch, and in tao-core where schemas lie.
 
@@ -51,7 +51,7 @@ def build_file_plan(
     return FilePlan(files=tuple(sorted(files, key=lambda file: (file.repo, file.path))))
 
 
-def rendered(context: ClassificationContext, repo: Repo) -> tuple[PlannedFile, ...]:
+def rendered(context: PortContext, repo: Repo) -> tuple[PlannedFile, ...]:
     """Return the package of *repo* and its schema, which has the header of the schema that it follows.
 
     In the ``core`` layout the one schema lies in tao-core, and comes with the trainer's package.
@@ -76,12 +76,12 @@ def _network(name: str, lifted: Lifted) -> PlannedFile:
     )
 
 
-def _schema(context: ClassificationContext, stage: Path) -> tuple[PlannedFile, ...]:
+def _schema(context: PortContext, stage: Path) -> tuple[PlannedFile, ...]:
     data = context.template_data()
     return render_schema({**data, "header": data["schema_header"]}, _holder(context), stage)
 
 
-def _holder(context: ClassificationContext) -> Repo:
+def _holder(context: PortContext) -> Repo:
     return PACKAGES[context.config_root.partition(".")[0]]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from porter.generate.filters import python_literal
 from porter.records.base import Record
-from porter.records.reference import REQUIRED, ConfigClass, ConfigField
+from porter.records.reference import REQUIRED, ConfigClass, ConfigField, SchemaPlan
 
 _TYPING = re.compile(r"\b(Any|Dict|List|Optional|Union)\b")
 
@@ -38,8 +38,13 @@ class SchemaClass(Record, frozen=True, kw_only=True):
 
 
 class Schema(Record, frozen=True, kw_only=True):
-    """All classes, and what the module has to import for them."""
+    """All classes, and what the module has to import for them.
 
+    Attributes:
+        alias: name under which it imports the reference's schema.
+    """
+
+    alias: str
     classes: tuple[SchemaClass, ...]
     helpers: tuple[str, ...]
     typing_names: tuple[str, ...]
@@ -59,93 +64,14 @@ class Override(Record, frozen=True, kw_only=True):
     new: bool = False
 
 
-class _Skeleton(Record, frozen=True, kw_only=True):
-    name: str
-    module: str
-    base: str
-    doc: str
-    nested: dict[str, str] = {}
-    extra: tuple[str, ...] = ()
-    keep_empty: bool = False
-
-
-def _skeletons() -> tuple[_Skeleton, ...]:
-    """Return the classes in definition order.
-
-    Evaluate, inference and export start from the common sections: the reference's own add
-    switches (quantised checkpoints, DeepStream files) that the generated scripts do not have.
-    """
-    ref, common = "classification", "common_config"
-    return (
-        _Skeleton(name="BackboneConfig", module=ref, base="BackboneConfig", doc="Backbone config."),
-        _Skeleton(name="HeadConfig", module=ref, base="HeadConfig", doc="Head config."),
-        _Skeleton(
-            name="ModelConfig",
-            module=ref,
-            base="ModelConfig",
-            doc="Model config.",
-            nested={"backbone": "BackboneConfig", "head": "HeadConfig"},
-        ),
-        _Skeleton(
-            name="AugmentationConfig", module=ref, base="AugmentationConfig", doc="Augmentation config."
-        ),
-        _Skeleton(
-            name="DatasetConfig",
-            module=ref,
-            base="DatasetConfig",
-            doc="Dataset config.",
-            nested={"augmentation": "AugmentationConfig"},
-        ),
-        _Skeleton(name="OptimConfig", module=ref, base="OptimConfig", doc="Optimizer config."),
-        _Skeleton(
-            name="TrainConfig",
-            module=ref,
-            base="TrainExpConfig",
-            doc="Train config.",
-            nested={"optim": "OptimConfig"},
-        ),
-        _Skeleton(
-            name="EvaluateConfig",
-            module=common,
-            base="EvaluateConfig",
-            doc="Evaluate config.",
-            extra=("EvalExpConfig.vis_after_n_batches",),
-        ),
-        _Skeleton(
-            name="InferenceConfig",
-            module=common,
-            base="InferenceConfig",
-            doc="Inference config.",
-            extra=("InferenceExpConfig.vis_after_n_batches",),
-        ),
-        _Skeleton(name="ExportConfig", module=common, base="ExportConfig", doc="Export config."),
-        _Skeleton(name="TrtConfig", module=ref, base="TrtExpConfig", doc="TensorRT config."),
-        _Skeleton(
-            name="GenTrtEngineConfig",
-            module=ref,
-            base="GenTrtEngineExpConfig",
-            doc="Engine generation config.",
-            nested={"tensorrt": "TrtConfig"},
-        ),
-    )
-
-
-_SECTIONS = (
-    ("model", "ModelConfig"),
-    ("dataset", "DatasetConfig"),
-    ("train", "TrainConfig"),
-    ("evaluate", "EvaluateConfig"),
-    ("inference", "InferenceConfig"),
-    ("export", "ExportConfig"),
-    ("gen_trt_engine", "GenTrtEngineConfig"),
-)
-
-
-def build_schema(config: Sequence[ConfigClass], overrides: Mapping[str, Override]) -> Schema:
+def build_schema(
+    config: Sequence[ConfigClass], plan: SchemaPlan, overrides: Mapping[str, Override]
+) -> Schema:
     """Return the schema for *overrides*, keyed ``Class.field`` of the generated classes.
 
     Args:
         config: the reference's config dataclasses.
+        plan: which classes are generated, and what they extend.
         overrides: what the model decides.
 
     Raises:
@@ -155,15 +81,18 @@ def build_schema(config: Sequence[ConfigClass], overrides: Mapping[str, Override
     unused = set(overrides)
     classes: list[SchemaClass] = []
     generated: dict[str, str] = {}
-    for skeleton in _skeletons():
-        inherited = inherited_fields(config, skeleton.base)
-        added = dict(dotted.split(".")[::-1] for dotted in skeleton.extra)
+    bases = {
+        item.name: f"{plan.alias if item.of == 'reference' else item.of}.{item.base}" for item in plan.classes
+    }
+    for planned in plan.classes:
+        inherited = inherited_fields(config, planned.base)
+        added = dict(dotted.split(".")[::-1] for dotted in planned.extra)
         inherited |= {name: _field(known[owner], name) for name, owner in added.items()}
-        inherited |= _new_fields(skeleton.name, overrides)
+        inherited |= _new_fields(planned.name, overrides)
         fields = []
         for item in inherited.values():
-            key = f"{skeleton.name}.{item.name}"
-            nested = skeleton.nested.get(item.name)
+            key = f"{planned.name}.{item.name}"
+            nested = planned.nested.get(item.name)
             if nested in generated.values():
                 fields.append(_nested(item, str(nested)))
             elif key in overrides:
@@ -172,17 +101,20 @@ def build_schema(config: Sequence[ConfigClass], overrides: Mapping[str, Override
             elif item.name in added or _differs(item):
                 fields.append(_restated(item, Override(value=item.value)))
         if fields:
-            generated[skeleton.base] = skeleton.name
-            base = f"{skeleton.module}.{skeleton.base}"
-            classes.append(SchemaClass(name=skeleton.name, base=base, doc=skeleton.doc, fields=tuple(fields)))
+            generated[planned.base] = planned.name
+            made = SchemaClass(
+                name=planned.name, base=bases[planned.name], doc=planned.doc, fields=tuple(fields)
+            )
+            classes.append(made)
     if unused:
         raise KeyError(f"the reference's schema has no field for {sorted(unused)}")
-    classes.append(_experiment(generated))
-    return _with_imports(classes)
+    classes.append(_experiment(plan.sections, bases, generated))
+    return _with_imports(plan.alias, classes)
 
 
-def _experiment(generated: Mapping[str, str]) -> SchemaClass:
-    bases = {item.name: f"{item.module}.{item.base}" for item in _skeletons()}
+def _experiment(
+    sections: Mapping[str, str], bases: Mapping[str, str], generated: Mapping[str, str]
+) -> SchemaClass:
     fields = [
         SchemaField(
             name=section,
@@ -190,7 +122,7 @@ def _experiment(generated: Mapping[str, str]) -> SchemaClass:
             helper="DATACLASS_FIELD",
             arguments=(f"{name if name in generated.values() else bases[name]}()",),
         )
-        for section, name in _SECTIONS
+        for section, name in sections.items()
     ]
     fields.append(
         SchemaField(
@@ -268,9 +200,10 @@ def _restated(item: ConfigField, override: Override) -> SchemaField:
     )
 
 
-def _with_imports(classes: list[SchemaClass]) -> Schema:
+def _with_imports(alias: str, classes: list[SchemaClass]) -> Schema:
     fields = [field for item in classes for field in item.fields]
     return Schema(
+        alias=alias,
         classes=tuple(classes),
         helpers=tuple(sorted({field.helper for field in fields})),
         typing_names=tuple(sorted({name for field in fields for name in _TYPING.findall(field.type)})),

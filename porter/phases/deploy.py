@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from porter.gates import deploy, docs, engines
 from porter.gates.results import blocked, passed
-from porter.generate.context import ClassificationContext
+from porter.generate.values import PortContext
 from porter.phases.files import apply_plan
 from porter.phases.implement import context_of
 from porter.records.gates import GateResult
@@ -73,7 +73,7 @@ def _reference(session: PortSession) -> DeployReference:
     )
 
 
-def deploy_context_of(session: PortSession, reference: DeployReference) -> ClassificationContext:
+def deploy_context_of(session: PortSession, reference: DeployReference) -> PortContext:
     """Return the template values of the deploy package."""
     from porter.generate.deploy import deploy_context
 
@@ -81,7 +81,7 @@ def deploy_context_of(session: PortSession, reference: DeployReference) -> Class
     return deploy_context(context, reference, year=session.options.year)
 
 
-def _file_plan(session: PortSession, context: ClassificationContext, reference: DeployReference) -> FilePlan:
+def _file_plan(session: PortSession, context: PortContext, reference: DeployReference) -> FilePlan:
     from porter import clones
     from porter.generate.deploy import build_deploy_plan
     from porter.generate.spec import read_settings

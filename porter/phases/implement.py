@@ -13,8 +13,9 @@ from porter.errors import UsageError
 from porter.gates import ledgers, runs, weights
 from porter.gates.results import passed
 from porter.gates.views import write_classes
-from porter.generate.context import ClassificationContext, classification_context
+from porter.generate.context import classification_context
 from porter.generate.fileplan import SPEC, build_file_plan
+from porter.generate.values import PortContext
 from porter.phases.files import apply_plan
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts
@@ -92,7 +93,7 @@ def checkpoint_path(session: PortSession) -> Path:
     return session.workspace.results / "checkpoint" / f"{session.options.name}.pth"
 
 
-def target_spec(session: PortSession, context: ClassificationContext, root: Path | None = None) -> TargetSpec:
+def target_spec(session: PortSession, context: PortContext, root: Path | None = None) -> TargetSpec:
     """Return how probes build the generated network from *root* (the worktree)."""
     root = root or session.worktree
     package = f"{_PACKAGE}.cv.{context.name}"
@@ -108,18 +109,15 @@ def target_spec(session: PortSession, context: ClassificationContext, root: Path
     )
 
 
-def trained_spec(session: PortSession, context: ClassificationContext, target: TargetSpec) -> TargetSpec:
+def trained_spec(session: PortSession, context: PortContext, target: TargetSpec) -> TargetSpec:
     """Return how probes build the network that the gates trained: with the dataset's classes."""
     classes = session.journal.made("dataset", DatasetFacts).classes
-    own = {
-        "dataset.num_classes": len(classes),
-        "model.head.topk": [k for k in context.topk if k <= len(classes)],
-    }
+    own = context.class_values(classes)
     names = tuple(f"class_{index}" for index in range(len(classes)))
     return msgspec.structs.replace(target, overrides={**target.overrides, **own}, classes=names)
 
 
-def context_of(session: PortSession) -> ClassificationContext:
+def context_of(session: PortSession) -> PortContext:
     """Return the template values of the port; the year is settled the first time."""
     options = session.options
     if not options.year:
@@ -135,7 +133,7 @@ def context_of(session: PortSession) -> ClassificationContext:
     )
 
 
-def _core_context(session: PortSession, context: ClassificationContext) -> ClassificationContext | None:
+def _core_context(session: PortSession, context: PortContext) -> PortContext | None:
     """Return the values of the copy in a tao-core that was given, though the repositories need none."""
     from porter.generate.deploy import core_context
     from porter.reference.deploy import read_core
@@ -152,7 +150,7 @@ def _core_context(session: PortSession, context: ClassificationContext) -> Class
     return core_context(context, core, year=session.options.year)
 
 
-def _file_plan(session: PortSession, context: ClassificationContext) -> FilePlan:
+def _file_plan(session: PortSession, context: PortContext) -> FilePlan:
     from porter import clones
     from porter.generate.spec import read_settings
 
@@ -175,7 +173,7 @@ def _file_plan(session: PortSession, context: ClassificationContext) -> FilePlan
     )
 
 
-def _confirm_schema(session: PortSession, context: ClassificationContext) -> None:
+def _confirm_schema(session: PortSession, context: PortContext) -> None:
     def agree() -> bool:
         lines = [
             f"  {item.name}({item.base}): "
@@ -218,9 +216,7 @@ def _homes(session: PortSession) -> tuple[Repo, ...]:
     return ("tao-core", "tao-pytorch") if session.tao.has_core else ("tao-pytorch",)
 
 
-def _build(
-    session: PortSession, root: Path, context: ClassificationContext, step: str = "target"
-) -> TargetModule:
+def _build(session: PortSession, root: Path, context: PortContext, step: str = "target") -> TargetModule:
     request = BuildTargetRequest(target=target_spec(session, context, root))
     plan = session.journal.made("file-plan", FilePlan)
     inputs: dict[str, Any] = {"plan": plan, "environment": session.runtimes.environment().digest}

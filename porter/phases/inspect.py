@@ -168,7 +168,7 @@ def _model_gate(session: PortSession, inspection: Inspection, release: Release) 
 
 def _refuse_processor(inspection: Inspection) -> None:
     """Turn a model away whose image processor cannot be carried over, before anything is made."""
-    from porter.generate.context import mode_of, resize_of
+    from porter.generate.values import mode_of, resize_of
 
     size, processor = inspection.image_size, inspection.processor
     if size is not None and processor is not None:

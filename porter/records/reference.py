@@ -120,6 +120,56 @@ class HydraRunner(Record, frozen=True, kw_only=True):
     schema_module: str
 
 
+class Generated(Record, frozen=True, kw_only=True):
+    """Where the parts of a generated package lie, as paths below ``nvidia_tao_pytorch.cv.<name>``.
+
+    Attributes:
+        builder: ``module:function`` that builds the network of an experiment.
+        pl_module: module of the Lightning module, whose class ends in ``PlModel``.
+        data_module: module of the data module, whose class ends in ``DataModule``.
+        dataset: key of the section that the data module is given.
+        loaders: the ways in which TAO loads a converted checkpoint.
+        weights: key of the spec for a checkpoint to start from.
+    """
+
+    builder: str
+    pl_module: str
+    data_module: str
+    dataset: str = "dataset"
+    loaders: tuple[str, ...] = ("pretrained_backbone_path", "load_from_checkpoint")
+    weights: str = "model.backbone.pretrained_backbone_path"
+
+
+class SchemaClassPlan(Record, frozen=True, kw_only=True):
+    """A dataclass of the generated schema, and the one that it extends.
+
+    Attributes:
+        of: module of the base: the reference's own schema, or the sections common to all networks.
+        nested: generated class by the field that holds it.
+        extra: ``Class.field`` of further fields of the reference's schema that the base lacks.
+    """
+
+    name: str
+    base: str
+    of: Literal["reference", "common_config"] = "reference"
+    doc: str
+    nested: dict[str, str] = {}
+    extra: tuple[str, ...] = ()
+
+
+class SchemaPlan(Record, frozen=True, kw_only=True):
+    """The dataclasses of a generated schema in definition order, as ``references/networks`` has them.
+
+    Attributes:
+        alias: name under which the generated module imports the reference's schema.
+        sections: class of each section of the experiment.
+    """
+
+    alias: str
+    sections: dict[str, str]
+    classes: tuple[SchemaClassPlan, ...]
+
+
 class BackboneEntry(Record, frozen=True, kw_only=True):
     """A name in the backbone registry.
 
@@ -174,6 +224,7 @@ class Reference(Record, frozen=True, kw_only=True):
     release: Release
     package: str
     config_package: str
+    generated: Generated
     files: tuple[SourceFile, ...]
     pl_module: ClassFacts
     data_module: ClassFacts
@@ -181,6 +232,7 @@ class Reference(Record, frozen=True, kw_only=True):
     symbols: dict[str, str] = {}
     hooks: tuple[str, ...]
     config: tuple[ConfigClass, ...]
+    schema_plan: SchemaPlan
     scripts: tuple[HydraRunner, ...]
     checkpoint_filename: str
     tao_model: str
@@ -213,6 +265,7 @@ class DeployReference(Record, frozen=True, kw_only=True):
     release: Release
     config_package: str
     config: tuple[ConfigClass, ...]
+    schema_plan: SchemaPlan
     symbols: dict[str, str]
     hooks: tuple[str, ...]
     setup_files: dict[str, dict[str, str]]
@@ -235,6 +288,7 @@ class CoreReference(Record, frozen=True, kw_only=True):
     release: Release
     config_package: str
     config: tuple[ConfigClass, ...]
+    schema_plan: SchemaPlan
     networks: tuple[str, ...]
     header: tuple[str, ...]
 

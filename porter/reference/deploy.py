@@ -31,7 +31,8 @@ def read_deploy(
     Raises:
         WorkspaceError: a symbol, method or parameter is not there; names file, symbol, release.
     """
-    place = load_network(name, release.layout).deploy
+    network = load_network(name, release.layout)
+    place = network.deploy
     if place is None:
         raise WorkspaceError(f"porter has no data on how {name} is deployed.")
     snapshot = Snapshot(clone, release.commit)
@@ -49,6 +50,7 @@ def read_deploy(
         release=release,
         config_package=place.config_package,
         config=read_config(sources, place.config.experiment, place.config.types),
+        schema_plan=network.schema,
         symbols={role: sources.require(symbol).dotted for role, symbol in place.symbols.items()},
         hooks=_hooks(sources, place),
         setup_files=setups,
@@ -75,6 +77,7 @@ def read_core(clone: Path, release: Release, name: str) -> CoreReference:
         release=release,
         config_package=network.config_package,
         config=config,
+        schema_plan=network.schema,
         networks=snapshot.folders(network.config_package.rpartition(".")[0].replace(".", "/")),
         header=header_of(module),
     )

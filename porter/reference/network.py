@@ -10,7 +10,7 @@ import msgspec
 
 from porter.errors import UsageError
 from porter.records.base import Record, Task
-from porter.records.reference import Layout
+from porter.records.reference import Generated, Layout, SchemaPlan
 from porter.resources import tree
 
 _CONFIGS: dict[Layout, dict[str, str]] = {
@@ -60,13 +60,14 @@ class CheckpointPlace(Record, frozen=True, kw_only=True):
     """Where the Lightning module states its checkpoint conventions.
 
     Attributes:
-        adapter: key in the network's symbols.
+        tag_method, tag_key: where it tags them for TAO's weight loader; empty for a network that does not.
+        adapter: key in the network's symbols; empty for none.
     """
 
     filename: str
-    tag_method: str
-    tag_key: str
-    adapter: str
+    tag_method: str = ""
+    tag_key: str = ""
+    adapter: str = ""
 
 
 class OnnxPlace(Record, frozen=True, kw_only=True):
@@ -115,22 +116,28 @@ class DeployPlace(Record, frozen=True, kw_only=True):
 
 
 class Network(Record, frozen=True, kw_only=True):
-    """A TAO network that a port can follow; see ``references/networks/classification_pyt.toml``."""
+    """A TAO network that a port can follow; see ``references/networks/classification_pyt.toml``.
+
+    Attributes:
+        images: None where its dataset reads every file of a folder.
+    """
 
     name: str
     task: Task
     package: str
     config_package: str
     input: InputFacts
+    generated: Generated
     files: tuple[NetworkFile, ...]
     classes: NetworkClasses
     symbols: dict[str, str]
     config: ConfigPlace
+    schema: SchemaPlan
     hooks: HookNames
     checkpoint: CheckpointPlace
     onnx: OnnxPlace
-    images: ImagesPlace
     backbones: BackbonesPlace
+    images: ImagesPlace | None = None
     deploy: DeployPlace | None = None
 
 

@@ -97,6 +97,8 @@ class _Reader:
             symbols=self._symbols(),
             hooks=self._hooks(module, pl_module),
             config=self._config(),
+            schema_plan=network.schema,
+            generated=network.generated,
             scripts=self._scripts(),
             checkpoint_filename=self._text(module, attribute_value(node, network.checkpoint.filename)),
             tao_model=self._tao_model(module, node),
@@ -191,7 +193,10 @@ class _Reader:
         return value
 
     def _tao_model(self, module: Module, node: ast.ClassDef) -> str:
+        """Return the tag that its checkpoints carry; empty for a network that writes none."""
         place = self.network.checkpoint
+        if not place.tag_method:
+            return ""
         method = methods(node).get(place.tag_method)
         value = None if method is None else stored_item(method, place.tag_key)
         if not isinstance(value, str):
@@ -200,6 +205,8 @@ class _Reader:
 
     def _tags(self) -> dict[str, str]:
         """Return prefix by tag of every ``adapter.add("tag", "prefix")``."""
+        if not self.network.checkpoint.adapter:
+            return {}
         symbol = self.sources.require(self.network.symbols[self.network.checkpoint.adapter])
         tags: dict[str, str] = {}
         for call in ast.walk(symbol.module.tree):
@@ -225,7 +232,10 @@ class _Reader:
         return tuple(str(name) for name in names)
 
     def _suffixes(self) -> tuple[str, ...]:
+        """Return the endings of the images that its dataset reads; of some it reads every file."""
         place = self.network.images
+        if place is None:
+            return ()
         module, node = self.sources.require_class(self.network.classes.dataset)
         method = methods(node).get(place.method)
         suffixes = None if method is None else default_of(method, place.parameter)

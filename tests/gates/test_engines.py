@@ -119,7 +119,9 @@ def bench(tmp_path: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch)
     """Folders as a good run leaves them, on a machine without TensorRT."""
     monkeypatch.setattr(Runtimes, "rehearses", True)
     session = PortSession(Workspace.create(tmp_path / "port", PortOptions(source="a/b")), Ui(quiet=True))
-    made = _Bench(session, context(reference, inspection()), View(root="/view", images={"test": 8}), 3)
+    made = _Bench(
+        session, context(reference, inspection()), View(root="/view", images={"test": 8}), ("a", "b", "c")
+    )
     for mode in ("inference", "evaluate"):
         write_rows(made.trained / mode, mode)
         for batch in BATCHES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from porter.errors import ModelRejectedError
-from porter.generate.context import mode_of, normalisation_of, pascal_case, resize_of
+from porter.generate.values import mode_of, normalisation_of, pascal_case, resize_of
 from porter.records.inspection import ProcessorFacts
 
 HALF = (0.5, 0.5, 0.5)

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from porter import processors, resources
-from porter.generate.context import ClassificationContext, mode_of
+from porter.generate.context import ClassificationContext
+from porter.generate.values import mode_of
 from porter.records.engines import LoaderAnswer, LoaderRequest
 from porter.records.reference import Reference
 from porter.records.sandbox import Environment

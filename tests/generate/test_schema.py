@@ -16,6 +16,7 @@ def classes(schema: Schema) -> dict[str, SchemaClass]:
 def schema(reference: Reference) -> Schema:
     return build_schema(
         reference.config,
+        reference.schema_plan,
         {
             "BackboneConfig.type": Override(value="vit_base_patch16", options=("vit_base_patch16",)),
             "DatasetConfig.num_classes": Override(value=10),
@@ -73,4 +74,4 @@ def test_a_parent_uses_the_generated_child(schema: Schema) -> None:
 
 def test_an_override_of_an_unknown_field_is_an_error(reference: Reference) -> None:
     with pytest.raises(KeyError, match=r"DatasetConfig\.nonsense"):
-        build_schema(reference.config, {"DatasetConfig.nonsense": Override(value=1)})
+        build_schema(reference.config, reference.schema_plan, {"DatasetConfig.nonsense": Override(value=1)})

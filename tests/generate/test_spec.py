@@ -14,7 +14,11 @@ from porter.records.reference import Reference
 @pytest.fixture(scope="module")
 def schema(reference: Reference) -> Schema:
     options = ("fp16", "bf16", "fp32")
-    return build_schema(reference.config, {"TrainConfig.precision": Override(value="fp32", options=options)})
+    return build_schema(
+        reference.config,
+        reference.schema_plan,
+        {"TrainConfig.precision": Override(value="fp32", options=options)},
+    )
 
 
 @pytest.mark.parametrize(

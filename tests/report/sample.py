@@ -33,10 +33,12 @@ from porter.records.plan import FilePlan, PlannedFile
 from porter.records.reference import (
     Candidate,
     ClassFacts,
+    Generated,
     Reference,
     ReferenceChoice,
     Release,
     Repo,
+    SchemaPlan,
     SourceFile,
     StrategyChoice,
 )
@@ -208,6 +210,8 @@ class Sample:
             release=release,
             package="pkg.cv.classification_pyt",
             config_package="pkg.config.classification_pyt",
+            generated=Generated(builder="model:build", pl_module="model", data_module="data"),
+            schema_plan=SchemaPlan(alias="classification", sections={}, classes=()),
             files=(
                 SourceFile(role="pl_module", path="pkg/cv/classification_pyt/model.py", present=True),
                 SourceFile(role="deploy_spec", path="pkg/specs/deploy.yaml", present=False),

@@ -111,6 +111,8 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
         mean=mean,
         std=std,
         flipped=bool(merged.get("do_flip_channel_order")),
+        # Older files have the setting's former name.
+        reduce_labels=bool(merged.get("do_reduce_labels") or merged.get("reduce_labels")),
         caveats=tuple(caveats),
     )
 

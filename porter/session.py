@@ -8,7 +8,7 @@ import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from porter import resources
 from porter.errors import PorterError, SandboxError
@@ -23,6 +23,9 @@ from porter.runtimes import Runtime, Runtimes
 from porter.tao_clones import TaoClones
 from porter.ui import Ui
 from porter.workspace import Workspace
+
+if TYPE_CHECKING:
+    from porter.families import Family
 
 T = TypeVar("T")
 
@@ -158,13 +161,20 @@ class PortSession:
         return made.new if made else ()
 
     @property
+    def family(self) -> Family:
+        """What the model's task decides."""
+        from porter.families import FAMILIES
+
+        return FAMILIES[self.inspection.task.task]
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The classes that the converted head has rows for: the model's, or the number that was asked for."""
         from porter import dataset
 
         labels = self.inspection.labels
         if dataset.asked_classes(self.options.settings, labels) is None:
-            return dataset.folder_names(labels)
+            return self.family.class_names(labels)
         return self.journal.made("dataset", DatasetFacts).classes
 
     def _made(self, name: str, kind: type[T]) -> T | None:

@@ -10,7 +10,7 @@ from porter.gates.engines import ran, specs_of
 from porter.gates.metrics import metric_problem, read_metrics
 from porter.gates.results import blocked, failed, log_tail, passed
 from porter.gates.rows import FP32_TOLERANCE, compare_rows, read_rows
-from porter.gates.runs import script_problem, small_run, view_of
+from porter.gates.runs import needed_files, script_problem, small_run, view_of
 from porter.generate.fileplan import SPEC
 from porter.generate.values import PortContext
 from porter.records.gates import GateResult
@@ -50,7 +50,7 @@ def _train_gate(session: PortSession, context: PortContext) -> GateResult:
         session,
         context,
         view,
-        f"model.backbone.pretrained_backbone_path={checkpoint / f'{context.name}.pth'}",
+        f"{session.reference.generated.weights}={checkpoint / f'{context.name}.pth'}",
     )
     request = ScriptsRequest(
         name=context.name,
@@ -81,7 +81,7 @@ def _train_gate(session: PortSession, context: PortContext) -> GateResult:
         outputs=lambda done: _small_files(results) if all(step.ok for step in done.steps) else [],
     )
     for step in outcome.steps:
-        problem = script_problem(step, context.name)
+        problem = script_problem(step, needed_files(session, step.mode))
         if problem:
             return failed("chain-train", f"{step.mode}: {problem}", text=step.error, traceback=step.error)
     seconds = ", ".join(f"{step.mode} {step.seconds:.1f} s" for step in outcome.steps)

@@ -15,7 +15,6 @@ from porter.gates.metrics import metric_problem
 from porter.gates.results import failed, log_tail, passed, rehearsed
 from porter.gates.rows import FP16_TOLERANCE, FP32_TOLERANCE, Comparison, compare_rows
 from porter.gates.runs import view_of
-from porter.gates.views import View
 from porter.generate.values import PortContext
 from porter.records.engines import DeployAnswer, DeployOutcome, DeployRequest, DeployStep
 from porter.records.gates import GateResult
@@ -23,6 +22,7 @@ from porter.records.inspection import DatasetFacts
 from porter.records.reference import DeployReference
 from porter.records.sandbox import Limits
 from porter.session import PortSession
+from porter.views import View
 
 MODES = ("gen_trt_engine", "inference", "evaluate")
 BATCHES = (1, 3, 5)

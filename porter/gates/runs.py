@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from porter.gates.predictions import predictions_gate
 from porter.gates.results import blocked, failed, log_tail, passed
-from porter.gates.views import View, make_view, write_classes
 from porter.generate.fileplan import SPEC
 from porter.generate.values import PortContext
 from porter.records.gates import GateResult
@@ -16,26 +15,24 @@ from porter.records.inspection import DatasetFacts
 from porter.records.runs import (
     ModuleFacts,
     ModuleRequest,
-    PredictionsAnswer,
-    PredictionsRequest,
     ScriptOutcome,
     ScriptsOutcome,
     ScriptsRequest,
     ScriptStep,
 )
 from porter.records.sandbox import Limits
-from porter.records.weights import Conversion, WeightPlan
+from porter.records.weights import Conversion
 from porter.session import PortSession
+from porter.views import View, write_classes
 
 _HOURS = 3600
 _MODES = ("train", "evaluate", "inference", "export")
-_PREDICTION_TOLERANCE = 1e-4
 
 
 def view_of(session: PortSession) -> View:
     """Make the gates' dataset root; it costs nothing, so it is made anew."""
     dataset = session.journal.made("dataset", DatasetFacts)
-    return make_view(dataset, session.workspace.state / "view", session.reference.image_suffixes)
+    return session.family.view(dataset, session.reference, session.workspace.state / "view")
 
 
 def small_run(session: PortSession, context: PortContext, view: View, *more: str) -> tuple[str, ...]:
@@ -79,6 +76,11 @@ _NEUTRAL = {
     "export.checkpoint": _LATEST,
     "export.onnx_file": "${results_dir}/export/@.onnx",
     "export.batch_size": "-1",
+    "dataset.segment.train_split": "train",
+    "dataset.segment.validation_split": "val",
+    "dataset.segment.test_split": "val",
+    "dataset.segment.predict_split": "test",
+    "train.pretrained_model_path": "null",
     "dataset.train_dataset.images_dir": "${dataset.root_dir}/train",
     "dataset.val_dataset.images_dir": "${dataset.root_dir}/val",
     "dataset.test_dataset.images_dir": "${dataset.root_dir}/test",
@@ -94,6 +96,7 @@ def module_gates(session: PortSession, context: PortContext) -> Iterator[GateRes
         prefix=context.prefix,
         config_root=context.config_root,
         reference=session.reference.package,
+        generated=session.reference.generated,
         hooks=session.reference.hooks,
         spec=str(session.worktree / SPEC.format(name=context.name)),
         overrides=small_run(
@@ -178,14 +181,12 @@ def script_gates(session: PortSession, context: PortContext, conversion: Convers
     view = view_of(session)
     labels = session.workspace.state / "labels"
     write_classes(labels, session.classes)
-    start = small_run(
-        session, context, view, f"model.backbone.pretrained_backbone_path={conversion.checkpoint}"
-    )
+    weights = session.reference.generated.weights
+    start = small_run(session, context, view, f"{weights}={conversion.checkpoint}")
     converted = (
-        f"dataset.root_dir={labels}",
-        f"dataset.test_dataset.images_dir={view.root}/test",
-        "dataset.batch_size=2",
-        "dataset.workers=0",
+        *session.family.predicting(view, labels),
+        f"{context.dataset_section}.batch_size=2",
+        f"{context.dataset_section}.workers=0",
         f"inference.checkpoint={conversion.checkpoint}",
     )
     steps = [ScriptStep(mode=mode, results_dir=str(results), overrides=start) for mode in _MODES]
@@ -218,9 +219,9 @@ def script_gates(session: PortSession, context: PortContext, conversion: Convers
         outputs=lambda done: _kept(results) if all(step.ok for step in done.steps) else [],
     )
     for step in outcome.steps[: len(_MODES)]:
-        yield _script_gate(step, context, results, outcome.core)
+        yield _script_gate(step, needed_files(session, step.mode), results, outcome.core)
     if len(outcome.steps) > len(_MODES):
-        yield _predictions_gate(session, outcome.steps[-1], results / "converted", labels, conversion)
+        yield predictions_gate(session, outcome.steps[-1], view, results / "converted", conversion)
 
 
 def _kept(results: Path) -> list[Path]:
@@ -228,25 +229,17 @@ def _kept(results: Path) -> list[Path]:
     return sorted(path for suffix in ("*.csv", "*.json", "*.onnx") for path in results.rglob(suffix))
 
 
-_NEEDED = {
-    "train": ("{name}_model_latest.pth", "status.json"),
-    "evaluate": ("results.json", "result.csv", "status.json"),
-    "inference": ("result.csv", "status.json"),
-    "export": ("{name}.onnx", "status.json"),
-}
-
-
-def script_problem(step: ScriptOutcome, name: str) -> str:
+def script_problem(step: ScriptOutcome, needed: Sequence[str]) -> str:
     """Return what is wrong with a script's run; empty where nothing is.
 
     Args:
         step: how it ended.
-        name: of the network; names its files.
+        needed: files that it leaves.
     """
     if not step.ok:
         last = step.error.strip().splitlines()[-1] if step.error.strip() else "no reason given"
         return f"the {step.mode} script failed: {last}"
-    missing = [item for item in _needed(step.mode, name) if not step.files.get(item)]
+    missing = [item for item in needed if not step.files.get(item)]
     if missing:
         return f"the {step.mode} script left no {', '.join(missing)}"
     broken = [key for key, value in step.kpi.items() if isinstance(value, str)]
@@ -260,20 +253,20 @@ def script_problem(step: ScriptOutcome, name: str) -> str:
     return ""
 
 
-def _needed(mode: str, name: str) -> list[str]:
-    return [item.format(name=name) for item in _NEEDED[mode]]
+def needed_files(session: PortSession, mode: str) -> list[str]:
+    """Return the files that a generated script leaves in its results."""
+    return [item.format(name=session.options.name) for item in session.family.needed[mode]]
 
 
 def _script_gate(
-    step: ScriptOutcome, context: PortContext, results: Path, core: dict[str, str]
+    step: ScriptOutcome, needed: Sequence[str], results: Path, core: dict[str, str]
 ) -> GateResult:
     gate = f"run-{step.mode}"
-    problem = script_problem(step, context.name)
+    problem = script_problem(step, needed)
     if problem:
         broken = [f"{key} (a loss): {value}" for key, value in step.kpi.items() if isinstance(value, str)]
         text = step.error or (f"loss {' '.join(broken)} nan" if broken else "")
         return failed(gate, problem, text=text, traceback=step.error, kpi=step.kpi, files=step.files)
-    needed = _needed(step.mode, context.name)
     kpi = ", ".join(f"{key} {value:.4g}" for key, value in step.kpi.items() if isinstance(value, int | float))
     return passed(
         gate,
@@ -283,66 +276,6 @@ def _script_gate(
         folder=str(results / step.mode),
         nvidia_tao_core=core,
     )
-
-
-def _predictions_gate(
-    session: PortSession, step: ScriptOutcome, results: Path, labels: Path, conversion: Conversion
-) -> GateResult:
-    if not step.ok:
-        return failed(
-            "predictions",
-            "inference with the converted checkpoint failed",
-            text=step.error,
-            traceback=step.error,
-        )
-    request = PredictionsRequest(
-        folder=session.inspection.source.folder,
-        csv=str(results / "inference" / "result.csv"),
-        classes=str(labels / "classes.txt"),
-        new_head=_new_head(session),
-        checkpoint=conversion.checkpoint,
-    )
-    view = view_of(session)
-    dataset = session.journal.made("dataset", DatasetFacts)
-    answer = session.prove(
-        "predictions",
-        {"request": request, "csv": session.fingerprint(Path(request.csv))},
-        PredictionsAnswer,
-        lambda: session.probe(
-            "predictions",
-            request,
-            PredictionsAnswer,
-            read=[
-                request.folder,
-                results,
-                labels,
-                view.root,
-                dataset.root,
-                Path(conversion.checkpoint).parent,
-            ],
-        ),
-    )
-    evidence: dict[str, Any] = {"rows": answer.rows, "max_abs": answer.max_abs, "top_1": answer.top_1}
-    said = (
-        f"{answer.rows} images: probabilities within {answer.max_abs:.1e}, top-1 equal on {answer.top_1:.0%}"
-    )
-    if not answer.rows or not answer.max_abs <= _PREDICTION_TOLERANCE or answer.top_1 < 1:
-        return failed("predictions", said, **evidence)
-    return passed("predictions", f"{said} (bound {_PREDICTION_TOLERANCE:.0e})", **evidence)
-
-
-def _new_head(session: PortSession) -> dict[str, str]:
-    """Return where the converted checkpoint keeps the tensors of a new head, by their names in the model."""
-    plan = session.journal.made("ledger-noted", WeightPlan)
-    if plan.head != "re-initialised":
-        return {}
-    heads = zip((plan.source_head, *plan.source_twins), (plan.target_head, *plan.target_twins), strict=True)
-    return {
-        f"{source}{step.target.name.removeprefix(target)}": f"{plan.key_prefix}{step.target.name}"
-        for source, target in heads
-        for step in plan.operations
-        if step.target.name.startswith(f"{target}.")
-    }
 
 
 def entrypoint_gate(session: PortSession, context: PortContext) -> GateResult:

@@ -31,8 +31,10 @@ from porter.records.weights import (
 from porter.session import PortSession
 
 if TYPE_CHECKING:
+    from porter.families import Family
     from porter.records.remap import RemapRules
 
+_BY_KEY = "pretrained_backbone_path"
 _TOLERANCE = 1e-5
 _SWAP_FACTOR = 10
 
@@ -72,9 +74,12 @@ def _planned(session: PortSession, target: Sequence[TensorInfo], classes: int) -
         _rules(session),
         num_labels=classes,
         tied=session.journal.made("model-probe", ModelProbe).tied,
-        loader=LoaderTag(key_prefix=reference.tags[reference.tao_model], tao_model=reference.tao_model),
+        loader=LoaderTag(
+            key_prefix=reference.tags.get(reference.tao_model, "model."), tao_model=reference.tao_model
+        ),
         attention=_shared_attention(session.choice.strategy),
     )
+    made = msgspec.structs.replace(made, architecture=session.inspection.architecture)
     return begun_anew(made, session.new_tensors, f"{session.inspection.bare} has no head")
 
 
@@ -202,12 +207,14 @@ def _parity(
         plan=weight_plan,
         target=target,
         checkpoint=conversion.checkpoint,
-        safetensors=conversion.safetensors,
+        # Only by this key does TAO read such a file.
+        safetensors=conversion.safetensors if _BY_KEY in session.reference.generated.loaders else "",
         work=str(_work(session, "parity")),
         image_size=inspection.image_size or (224, 224),
         channels=inspection.channels,
         tolerance=_tolerance(weight_plan),
-        **_other_size(inspection.image_size),
+        ways=session.reference.generated.loaders,
+        **_other_size(session.family, inspection.image_size),
     )
     answer = session.prove(
         "parity_tao",
@@ -259,14 +266,12 @@ def _parity(
     return passed("parity-tao", f"{numbers}, {said}{_of_size(other)}", **evidence)
 
 
-def _other_size(size: tuple[int, int] | None) -> dict[str, Any]:
+def _other_size(family: Family, size: tuple[int, int] | None) -> dict[str, Any]:
     """Return the request for another size than the model's own: 64 pixels more, or twice a small one."""
     if size is None:
         return {}
     height, width = (edge + 64 if min(size) >= 64 else 2 * edge for edge in size)
-    keys = ("img_size", "img_size") if size[0] == size[1] else ("img_height", "img_width")
-    resized = {f"dataset.{key}": edge for key, edge in zip(keys, (height, width), strict=True)}
-    return {"other_size": (height, width), "resized": resized}
+    return {"other_size": (height, width), "resized": family.sized(height, width)}
 
 
 def _apart(other: OtherSize) -> bool:
@@ -293,6 +298,7 @@ def _swaps(session: PortSession, weight_plan: WeightPlan, target: TargetSpec) ->
         plan=weight_plan,
         target=target,
         work=str(_work(session, "swap")),
+        way=session.reference.generated.loaders[0],
         image_size=inspection.image_size or (224, 224),
         channels=inspection.channels,
         threshold=_tolerance(weight_plan) * _SWAP_FACTOR,
@@ -327,10 +333,9 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
     from porter.generate.values import mode_of
 
     inspection = session.inspection
-    # The probe's scratch dataset has one class.
-    alone = msgspec.structs.replace(
-        target, overrides={**target.overrides, "dataset.num_classes": 1, "model.head.topk": [1]}
-    )
+    family = session.family
+    # What the probe's scratch dataset has of classes.
+    alone = msgspec.structs.replace(target, overrides={**target.overrides, **family.drawn_classes})
     pictures = session.workspace.state / "evidence" / "preprocessing"
     pictures.mkdir(parents=True, exist_ok=True)
     request = PreprocessRequest(
@@ -340,6 +345,10 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
         pictures=str(pictures),
         mode=mode_of(inspection.channels),
         fast=inspection.processor.fast if inspection.processor else False,
+        section=session.reference.generated.dataset,
+        layout=family.layout,
+        shift=int(inspection.processor.reduce_labels) if inspection.processor else 0,
+        classes=len(session.classes),
     )
     answer = session.prove(
         "preprocessing",
@@ -359,6 +368,9 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
     exact = sum(item.exact for item in answer.checks)
     said = f"{answer.processor}: max difference {answer.worst:.1e} over {exact} tensors"
     said += f" (bound {answer.tolerance:.0e})"
+    labels = [item.labels for item in answer.checks if item.labels is not None]
+    if labels:
+        said += f"; {sum(labels)} pixels of {len(labels)} masks have another class than it gives them"
     if answer.fast:
         levels = {f"{item.image} ({item.dataset})": item.levels for item in answer.checks}
         most = max((item.levels or 0.0 for item in answer.checks), default=0.0)

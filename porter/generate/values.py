@@ -31,7 +31,7 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 class Resize(Record, frozen=True, kw_only=True):
-    """What the image processor does beyond the reference's plain bilinear resize to a square.
+    """What the image processor does beyond the reference's own plain resize to a square.
 
     Trainer and deploy loader are generated from the one record, by one partial.
 
@@ -76,6 +76,7 @@ class PortContext(Record, frozen=True, kw_only=True):
         resize: what the data module does beyond the reference's own resize; None for nothing.
         hooks: methods of the reference's Lightning module that are overridden.
         dataset_section: key of the spec's section on the dataset.
+        pl_module: module of the generated Lightning module, below the network's package.
     """
 
     repo: str
@@ -100,6 +101,7 @@ class PortContext(Record, frozen=True, kw_only=True):
     schema: Schema
     hooks: tuple[str, ...]
     dataset_section: str
+    pl_module: str
     native: NativeBackbone | None = None
     held: HeldModel | None = None
     timm: TimmModel | None = None
@@ -191,6 +193,7 @@ def common_values(
         "std": pixels.std,
         "hooks": reference.hooks,
         "dataset_section": reference.generated.dataset,
+        "pl_module": reference.generated.pl_module,
         "native": native_backbone(match) if match else None,
         "held": held,
         "timm": timm,
@@ -198,13 +201,16 @@ def common_values(
     }
 
 
-def resize_of(processor: ProcessorFacts, size: tuple[int, int], mode: str = "RGB") -> Resize | None:
+def resize_of(
+    processor: ProcessorFacts, size: tuple[int, int], mode: str = "RGB", *, own: int | None = _BILINEAR
+) -> Resize | None:
     """Return what generated code must do so that it makes what the processor makes; None for nothing.
 
     Args:
         processor: of the model.
         size: (height, width) that the model takes.
         mode: PIL mode of its images.
+        own: filter (PIL's number) by which the reference makes squares itself; None: always say what to do.
 
     Raises:
         ModelRejectedError: the processor's output is not of that size.
@@ -227,7 +233,7 @@ def resize_of(processor: ProcessorFacts, size: tuple[int, int], mode: str = "RGB
         return Resize(shortest_edge=edge, ratio=(edge / min(size),) * 2, **more)
     if processor.size != size:
         raise _unfit(processor, size)
-    plain = processor.resample == _BILINEAR and size[0] == size[1] and mode == "RGB"
+    plain = processor.resample == own and size[0] == size[1] and mode == "RGB"
     return None if plain and not processor.flipped else Resize(**more)
 
 

@@ -12,8 +12,6 @@ import msgspec
 from porter.errors import UsageError
 from porter.gates import ledgers, runs, weights
 from porter.gates.results import passed
-from porter.gates.views import write_classes
-from porter.generate.context import classification_context
 from porter.generate.fileplan import SPEC, build_file_plan
 from porter.generate.values import PortContext
 from porter.phases.files import apply_plan
@@ -30,6 +28,7 @@ from porter.records.weights import (
     WeightPlan,
 )
 from porter.session import PortSession, templates_digest
+from porter.views import write_classes
 
 _PACKAGE = "nvidia_tao_pytorch"
 _PACKAGES: dict[Repo, str] = {"tao-core": "nvidia_tao_core", "tao-pytorch": _PACKAGE}
@@ -96,16 +95,16 @@ def checkpoint_path(session: PortSession) -> Path:
 def target_spec(session: PortSession, context: PortContext, root: Path | None = None) -> TargetSpec:
     """Return how probes build the generated network from *root* (the worktree)."""
     root = root or session.worktree
-    package = f"{_PACKAGE}.cv.{context.name}"
+    package, generated = f"{_PACKAGE}.cv.{context.name}", session.reference.generated
     return TargetSpec(
         package_root=str(root),
         config=f"{context.config_root}.{context.name}.default_config:ExperimentConfig",
         spec=str(root / SPEC.format(name=context.name)),
-        builder=f"{package}.model.classifier:build_model",
-        pl_module=f"{package}.model.classifier_pl_model:{context.prefix}PlModel",
-        data_module=f"{package}.dataloader.pl_data_module:{context.prefix}DataModule",
+        builder=f"{package}.{generated.builder}",
+        pl_module=f"{package}.{generated.pl_module}:{context.prefix}PlModel",
+        data_module=f"{package}.{generated.data_module}:{context.prefix}DataModule",
         overrides={"results_dir": str(session.workspace.results)},
-        classes=tuple(f"class_{index}" for index in range(context.num_classes)),
+        classes=session.family.probe_classes(context.num_classes),
     )
 
 
@@ -113,7 +112,7 @@ def trained_spec(session: PortSession, context: PortContext, target: TargetSpec)
     """Return how probes build the network that the gates trained: with the dataset's classes."""
     classes = session.journal.made("dataset", DatasetFacts).classes
     own = context.class_values(classes)
-    names = tuple(f"class_{index}" for index in range(len(classes)))
+    names = session.family.probe_classes(len(classes))
     return msgspec.structs.replace(target, overrides={**target.overrides, **own}, classes=names)
 
 
@@ -124,12 +123,12 @@ def context_of(session: PortSession) -> PortContext:
         import datetime
 
         session.settle(year=datetime.datetime.now(tz=datetime.timezone.utc).year)
-    return classification_context(
+    return session.family.context(
         session.inspection,
         session.choice,
         name=options.name,
         year=session.options.year,
-        classes=len(session.classes),
+        classes=session.classes,
     )
 
 

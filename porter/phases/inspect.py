@@ -95,6 +95,7 @@ def _inspection(session: PortSession, source: Source) -> Inspection:
 
 def _references(session: PortSession, inspection: Inspection) -> tuple[Reference, ...]:
     """Read the networks for the task from the base commit: they say which names and types are possible."""
+    from porter.families import FAMILIES
     from porter.reference.choose import read_candidates
     from porter.reference.fit import check_fit
 
@@ -114,7 +115,7 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
     )
     if not references:
         raise ModelRejectedError(
-            f"porter cannot port {task} models yet; this version ports image classification.",
+            f"porter cannot port {task} models yet; this version ports {' and '.join(FAMILIES)}.",
             why=inspection.task.reason,
             next_step="if the model is an image classifier, say so: --task image-classification",
         )
@@ -137,15 +138,7 @@ def _model_gate(session: PortSession, inspection: Inspection, release: Release) 
         ships = pins(read_set(release.environment), "3.11").get("transformers", "")
     if ships:
         check_supported(inspection, ships)
-    missing = [
-        what
-        for what, value in (
-            ("labels", inspection.labels),
-            ("an image size", inspection.image_size),
-            ("an image processor", inspection.processor),
-        )
-        if not value
-    ]
+    missing = session.family.lacking(inspection)
     if missing:
         return failed(
             "model",
@@ -265,14 +258,12 @@ def _dataset_gate(session: PortSession, inspection: Inspection, reference: Refer
 def _dataset(session: PortSession, inspection: Inspection, reference: Reference) -> DatasetFacts:
     from porter import dataset
 
-    size = max(inspection.image_size or (224, 224))
-    settings, labels = session.options.settings, inspection.labels
+    settings, family = session.options.settings, session.family
     if session.options.data:
-        facts = dataset.check(session, Path(session.options.data), labels, reference.image_suffixes)
-        dataset.refuse_other_count(facts, settings, labels)
+        facts = family.given(session, inspection, reference, Path(session.options.data))
+        dataset.refuse_other_count(facts, settings, inspection.labels)
         return facts
-    asked = dataset.asked_labels(settings, labels)
-    return dataset.generate(session, session.workspace.state / "data", asked, size)
+    return family.made(session, inspection, settings, session.workspace.state / "data")
 
 
 def _download(session: PortSession, source: Source) -> None:
@@ -293,7 +284,7 @@ def _probe(session: PortSession, inspection: Inspection) -> ModelProbe:
     request = InspectModel(
         folder=source.folder,
         architecture=inspection.architecture,
-        head=True,
+        head=session.family.linear_head,
         image_size=inspection.image_size or (224, 224),
         channels=inspection.channels,
         tolerance=_ONNX_TOLERANCE,

@@ -50,7 +50,7 @@ def other_size(request: dict[str, Any]) -> dict[str, Any]:
     import inspect
 
     from porter.weights.kernel.compare import Difference, seeded_images
-    from porter.weights.kernel.models import Observed, build_tao, compared_outputs, heads_of, load_hf
+    from porter.weights.kernel.models import Observed, compared_outputs, heads_of, load_hf, tao_by
 
     plan, size = request["plan"], request["other_size"]
     images = seeded_images(1, (request["channels"], *size), request["seed"])
@@ -69,7 +69,7 @@ def other_size(request: dict[str, Any]) -> dict[str, Any]:
     target = request["target"]
     target = {**target, "overrides": {**target["overrides"], **request["resized"]}}
     try:
-        module = build_tao(target, Path(request["work"]), request["checkpoint"])
+        module = tao_by(request["ways"][0], target, Path(request["work"]), request["checkpoint"])
         made = Observed(module, heads_of(plan, "target"))(images)
     except Exception as error:
         return {**found, "refused": f"the TAO module: {_first_line(error)}"}

@@ -1,6 +1,7 @@
 """Probe: build the Lightning module and look at how it would be trained.
 
-Request: ``name``, ``prefix``, ``spec`` (path), ``overrides`` (dotlist), ``reference``, ``config_root``.
+Request: ``name``, ``prefix``, ``spec`` (path), ``overrides`` (dotlist), ``reference``, ``config_root``,
+``generated`` (where the parts of the package lie).
 Answer: ``model_class`` (dotted), ``built_class`` (dotted, what build_model returns), ``hooks`` (hook name
 to the class that defines it), ``parameters``, ``trainable``, ``in_no_group``, ``in_two_groups``,
 ``frozen_in_group`` (names),
@@ -47,14 +48,22 @@ def _is_in(parameter: Any, module: Any) -> bool:
     return any(parameter is other for other in module.parameters())
 
 
+def head_of(model: Any) -> Any:
+    """Return what is trained where the backbone is frozen: a classifier, or a decoder."""
+    return model.get_classifier() if hasattr(model, "get_classifier") else model.decoder
+
+
 def look_at_module(request: dict[str, Any]) -> dict[str, Any]:
     """Build the module and its optimizer."""
-    package = f"nvidia_tao_pytorch.cv.{request['name']}"
+    from omegaconf import OmegaConf
+
+    package, generated = f"nvidia_tao_pytorch.cv.{request['name']}", request["generated"]
     cfg = build_config(request)
-    pl = importlib.import_module(f"{package}.model.classifier_pl_model")
-    builder = importlib.import_module(f"{package}.model.classifier")
-    data = importlib.import_module(f"{package}.dataloader.pl_data_module")
-    getattr(data, f"{request['prefix']}DataModule")(cfg.dataset).setup(stage="fit")
+    pl = importlib.import_module(f"{package}.{generated['pl_module']}")
+    builder = importlib.import_module(f"{package}.{generated['builder'].partition(':')[0]}")
+    data = importlib.import_module(f"{package}.{generated['data_module']}")
+    section = OmegaConf.select(cfg, generated["dataset"])
+    getattr(data, f"{request['prefix']}DataModule")(section).setup(stage="fit")
     kind = getattr(pl, f"{request['prefix']}PlModel")
     module = kind(cfg)
     cfg.train.optim.policy = "linear"
@@ -67,7 +76,7 @@ def look_at_module(request: dict[str, Any]) -> dict[str, Any]:
     frozen = builder.build_model(frozen_cfg)
     return {
         "trainable_when_frozen": sorted(n for n, p in frozen.named_parameters() if p.requires_grad),
-        "head": sorted(n for n, p in frozen.named_parameters() if _is_in(p, frozen.get_classifier())),
+        "head": sorted(n for n, p in frozen.named_parameters() if _is_in(p, head_of(frozen))),
         "model_class": dotted(type(module.model)),
         "built_class": dotted(type(builder.build_model(cfg))),
         "hooks": {

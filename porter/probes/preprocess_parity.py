@@ -37,6 +37,7 @@ _PICTURED = 4
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Send every image through both sides and keep the tensors for the review."""
     import numpy
+    from omegaconf import OmegaConf
     from PIL import Image
 
     from porter.weights.kernel.models import experiment, import_name
@@ -45,20 +46,14 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     work = Path(request["work"])
     images = [Path(each) for each in request["images"]] or _draw(work / "drawn")
     datasets = work / "preprocess"
-    placed = _place(images, datasets)
+    masks = request["layout"] == "masks"
+    placed, overrides = (_place_with_masks if masks else _place)(images, datasets, request)
     processors = _Processors(request)
     target = {**request["target"], "classes": []}
-    overrides = {
-        "dataset.root_dir": str(datasets),
-        "dataset.train_dataset.images_dir": str(datasets / "val"),
-        "dataset.val_dataset.images_dir": str(datasets / "val"),
-        "dataset.test_dataset.images_dir": str(datasets / "test"),
-        "dataset.workers": 0,
-    }
-    config = experiment(target, overrides, work)
+    config = OmegaConf.select(experiment(target, overrides, work), request["section"])
     kind = import_name(target["data_module"])
     try:
-        module = kind(config.dataset)
+        module = kind(config)
         module.setup("fit")
         module.setup("predict")
     except Exception as error:
@@ -67,9 +62,11 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             why=f"{type(error).__name__}: {error}",
             next_step="run it by hand on a folder of images",
         ) from error
-    checks, std = [], [float(each) for each in config.dataset.augmentation.std]
+    checks, std = [], [float(each) for each in config.augmentation.std]
     for split, dataset in (("val", module.val_dataset), ("predict", module.predict_dataset)):
-        items = {Path(item["name"]).name: item["img"] for item in (dataset[i] for i in range(len(dataset)))}
+        found = [dataset[index] for index in range(len(dataset))]
+        items = {Path(item["name"]).name: item["img"] for item in found}
+        labels = {Path(item["name"]).name: item["mask"] for item in found if "mask" in item}
         if set(items) != set(placed):
             missing = ", ".join(sorted(set(placed) - set(items)))
             raise ProbeError(
@@ -81,6 +78,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             with Image.open(path) as image:
                 mode, size = image.mode, image.size
                 reference, measured = processors.compare(image, items[name].numpy(), std)
+                if name in labels:
+                    measured["labels"] = processors.different(image, datasets, name, labels[name].numpy())
             kept = [work / f"{Path(name).stem}.{split}.{side}.npy" for side in ("hf", "tao")]
             numpy.save(kept[0], reference)
             numpy.save(kept[1], items[name].numpy())
@@ -155,6 +154,19 @@ class _Processors:
             "exact": exact,
         }
 
+    def different(self, image: Any, root: Path, name: str, candidate: Any) -> int:
+        """Return how many pixels of a mask have another class than the processor gives them."""
+        import numpy
+        from PIL import Image
+
+        with Image.open(root / "masks" / "val" / f"{Path(name).stem}.png") as opened:
+            mask = numpy.asarray(opened)
+        assert self.first is not None
+        made = self.first(image.convert(self._mode), segmentation_maps=mask, return_tensors="np")
+        wanted = numpy.asarray(made["labels"][0])
+        found = numpy.squeeze(candidate)
+        return int((wanted != found).sum()) if wanted.shape == found.shape else wanted.size
+
 
 def _picture(checks: list[dict[str, Any]], processor: Any, folder: Path) -> None:
     """Keep pictures of the first images: as they lie there, by both sides, and how far these are apart."""
@@ -184,8 +196,12 @@ def _normalisation(processor: Any) -> tuple[Any, Any]:
     return getattr(processor, "image_mean", ()), getattr(processor, "image_std", ())
 
 
-def _place(images: list[Path], root: Path) -> dict[str, Path]:
-    """Copy the images into class folders of a val and a test split; return them by their new names."""
+Placed = tuple[dict[str, Path], dict[str, Any]]
+"""The images by their new names, and what the experiment config says where they lie."""
+
+
+def _place(images: list[Path], root: Path, request: dict[str, Any]) -> Placed:
+    """Copy the images into class folders of a val and a test split."""
     shutil.rmtree(root, ignore_errors=True)
     placed = {}
     for split in ("val", "test"):
@@ -196,7 +212,40 @@ def _place(images: list[Path], root: Path) -> dict[str, Path]:
             shutil.copyfile(path, root / split / _CLASS / name)
         placed[name] = path
     (root / "classes.txt").write_text(f"{_CLASS}\n", encoding="utf-8")
-    return placed
+    section = request["section"]
+    return placed, {
+        f"{section}.root_dir": str(root),
+        f"{section}.train_dataset.images_dir": str(root / "val"),
+        f"{section}.val_dataset.images_dir": str(root / "val"),
+        f"{section}.test_dataset.images_dir": str(root / "test"),
+        f"{section}.workers": 0,
+    }
+
+
+def _place_with_masks(images: list[Path], root: Path, request: dict[str, Any]) -> Placed:
+    """Copy the images into every split, and draw masks in which every class is seen, and pixels of none."""
+    import numpy
+    from PIL import Image
+
+    shutil.rmtree(root, ignore_errors=True)
+    placed = {}
+    for split in ("train", "val", "test"):
+        (root / "images" / split).mkdir(parents=True)
+        (root / "masks" / split).mkdir(parents=True)
+    levels = [*range(request["shift"], request["classes"] + request["shift"]), 255]
+    levels += [0] if request["shift"] else []
+    for number, path in enumerate(images):
+        name = f"{number:03d}-{path.name}"
+        with Image.open(path) as opened:
+            width, height = opened.size
+        y, x = numpy.mgrid[0:height, 0:width]
+        mask = numpy.asarray(levels, numpy.uint8)[(x // 7 + 3 * (y // 5) + number) % len(levels)]
+        for split in ("train", "val", "test"):
+            shutil.copyfile(path, root / "images" / split / name)
+            if split != "test":
+                Image.fromarray(mask).save(root / "masks" / split / f"{Path(name).stem}.png")
+        placed[name] = path
+    return placed, {f"{request['section']}.root_dir": str(root), f"{request['section']}.workers": 0}
 
 
 def _draw(folder: Path) -> list[Path]:

@@ -22,9 +22,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     from porter.weights.kernel.forms import perturbed_copy, reference_outputs
     from porter.weights.kernel.models import (
         Observed,
-        build_tao,
         computed_tensors,
         heads_of,
+        tao_by,
         use_eager_attention,
     )
 
@@ -37,7 +37,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     with perturbed_copy(Path(request["folder"]), plan, work, request["seed"], computed) as shaken:
         folder, plan, checkpoint = shaken
         reference, _ = reference_outputs(folder, plan, images)
-        module = build_tao(request["target"], work, checkpoint)
+        module = tao_by(request["way"], request["target"], work, checkpoint)
     output = "logits" if "logits" in reference else "features"
     observed = Observed(module, heads_of(plan, "target"))
     if not plan["exact"]:

@@ -80,6 +80,7 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
         rescale_factor: factor on 0-255 pixels; None for no rescale.
         mean, std: per channel, all that is subtracted and divided by after the rescale; empty for nothing.
         flipped: whether the channels are handed over in the opposite order: blue, green, red.
+        reduce_labels: whether value 0 of a label mask means no class, and the first class is 1 there.
         caveats: what the processor does that the fields above cannot say, one sentence each;
             an empty tuple means that they say everything.
     """
@@ -94,6 +95,7 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     flipped: bool = False
+    reduce_labels: bool = False
     caveats: tuple[str, ...] = ()
 
     @property

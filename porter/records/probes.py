@@ -234,3 +234,69 @@ class MadeDataset(Record, frozen=True, kw_only=True):
     """Answer of ``probes/make_dataset.py``: the files, relative to the root, sorted."""
 
     files: tuple[str, ...]
+
+
+class CheckMasks(Record, frozen=True, kw_only=True):
+    """Request of ``probes/check_masks.py``; the answer is a ``MaskScan``.
+
+    Attributes:
+        root: folder with ``images/<split>`` and ``masks/<split>``.
+        splits: folder names that count as splits, in order; those without masks come last.
+        decode: how many images and masks to decode at most by split, spread evenly; 0 means all.
+        processes: threads that decode.
+    """
+
+    root: str
+    splits: tuple[str, ...]
+    decode: int = 0
+    processes: int = 2
+
+
+class MaskSplit(Record, frozen=True, kw_only=True):
+    """What lies in one split.
+
+    Attributes:
+        images, masks: number of files.
+        unpaired: files of a name that the other folder lacks, up to 20; *unpaired_count* has their number.
+        decoded: images that were decoded, with their masks.
+        broken: path below the root and what is wrong with the file, up to 20.
+        levels: grey levels in the decoded masks, with the number of masks that have each.
+        coloured: whether a mask has colours instead of grey levels.
+    """
+
+    name: str
+    images: int
+    masks: int
+    unpaired: tuple[str, ...] = ()
+    unpaired_count: int = 0
+    decoded: int = 0
+    broken: tuple[UnreadableImage, ...] = ()
+    broken_count: int = 0
+    levels: dict[int, int] = {}
+    coloured: bool = False
+
+
+class MaskScan(Record, frozen=True, kw_only=True):
+    """What the probe found on disk; class_file as in :class:`DatasetScan`."""
+
+    splits: tuple[MaskSplit, ...]
+    class_file: tuple[str, ...] | None = None
+
+
+class MakeMasks(Record, frozen=True, kw_only=True):
+    """Request of ``probes/make_masks.py``; the answer is ``MadeDataset``.
+
+    Attributes:
+        root: folder that is made.
+        classes: number of classes; shift: the grey level of the first.
+        size: rough edge length of the images in pixels.
+        images: number of images by split.
+        seed: fixes every pixel.
+    """
+
+    root: str
+    classes: int
+    shift: int = 0
+    size: int
+    images: dict[str, int]
+    seed: int = 0

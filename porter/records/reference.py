@@ -11,6 +11,8 @@ from porter.records.transplant import Lifted
 Repo = Literal["tao-core", "tao-pytorch", "tao-deploy", "tao-dataservices"]
 Layout = Literal["core", "in-repo"]
 Strategy = Literal["native", "timm", "transplant", "compose"]
+Loader = Literal["pretrained_backbone_path", "load_from_checkpoint"]
+"""How TAO gives a network its weights: by the spec's key, or by Lightning."""
 Pooling = Literal["class-and-patches"]
 """What a head is given: the class token and the mean of the patch tokens, side by side."""
 
@@ -136,7 +138,7 @@ class Generated(Record, frozen=True, kw_only=True):
     pl_module: str
     data_module: str
     dataset: str = "dataset"
-    loaders: tuple[str, ...] = ("pretrained_backbone_path", "load_from_checkpoint")
+    loaders: tuple[Loader, ...] = ("pretrained_backbone_path", "load_from_checkpoint")
     weights: str = "model.backbone.pretrained_backbone_path"
 
 
@@ -326,6 +328,7 @@ class BackboneMatch(Record, frozen=True, kw_only=True):
         position_embedding: whether ``pos_embed`` follows the image size, as TAO resizes it.
         fixes: what is set on its modules.
         head: path of its head; embed_dim: width of what that is given.
+        widths: channels of the feature maps that a decoder is given; empty where there is none.
         pooling: what the head is given, where that is not what the class gives it.
         registers: number of register tokens, which stand behind the patches.
         batch_norms: whether there are any.
@@ -342,6 +345,7 @@ class BackboneMatch(Record, frozen=True, kw_only=True):
     fixes: tuple[ModuleFix, ...] = ()
     head: str
     embed_dim: int
+    widths: tuple[int, ...] = ()
     pooling: Pooling | None = None
     registers: int = 0
     batch_norms: bool = False

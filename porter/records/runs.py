@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from porter.records.base import Record
+from porter.records.reference import Generated
 
 
 class ModuleRequest(Record, frozen=True, kw_only=True):
@@ -17,12 +18,14 @@ class ModuleRequest(Record, frozen=True, kw_only=True):
         hooks: methods of the Lightning module whose owner is asked for.
         spec: path of the experiment spec.
         overrides: dotlist over the spec.
+        generated: where the parts of the package lie.
     """
 
     name: str
     prefix: str
     config_root: str
     reference: str
+    generated: Generated
     hooks: tuple[str, ...]
     spec: str
     overrides: tuple[str, ...]
@@ -115,6 +118,39 @@ class PredictionsRequest(Record, frozen=True, kw_only=True):
     classes: str
     new_head: dict[str, str] = {}
     checkpoint: str = ""
+
+
+class MaskPredictionsRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/mask_predictions.py``: masks of an inference run, and the model they are of.
+
+    Attributes:
+        folder: the Hugging Face model folder.
+        architecture: its class.
+        images: folder of the images.
+        results: the inference run's results: ``mask_labels``, ``vis_overlay`` and ``result.csv``.
+    """
+
+    folder: str
+    architecture: str
+    images: str
+    results: str
+
+
+class MaskPredictionsAnswer(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/mask_predictions.py``.
+
+    Attributes:
+        images: images compared; pixels: their pixels.
+        equal: share of pixels whose class is the same.
+        classes: classes that the model saw in them.
+        problems: what is wrong with the files, one sentence each.
+    """
+
+    images: int
+    pixels: int
+    equal: float
+    classes: int
+    problems: tuple[str, ...] = ()
 
 
 class PredictionsAnswer(Record, frozen=True, kw_only=True):

@@ -145,6 +145,7 @@ class WeightPlan(Record, frozen=True, kw_only=True):
     target_twins: tuple[str, ...] = ()
     key_prefix: str
     tao_model: str
+    architecture: str = ""
     exact: bool = False
     attention: str = "eager"
 
@@ -394,12 +395,14 @@ class SwapRequest(Record, frozen=True, kw_only=True):
             tolerance.
         limit: most pairs to try; the pairs between layers go first, the rest is sampled by the seed.
         inputs: images per measurement.
+        way: loader that gives the module its weights.
     """
 
     folder: str
     plan: WeightPlan
     target: TargetSpec
     work: str
+    way: LoadWay = "pretrained_backbone_path"
     image_size: tuple[int, int]
     channels: int = 3
     inputs: int = 1
@@ -423,11 +426,18 @@ class SwapAnswer(Record, frozen=True, kw_only=True):
     swaps: tuple[SwapCheck, ...]
 
 
+ImageLayout = Literal["folders", "masks"]
+"""Images in class folders, or images and label masks in two trees."""
+
+
 class PreprocessRequest(Record, frozen=True, kw_only=True):
     """Asks ``preprocess_parity`` to compare the HF image processor with the data module's datasets.
 
     Attributes:
         folder: the Hugging Face model folder with the processor's config.
+        section: key of the spec's section that the data module is given.
+        layout: how its datasets lie on disk: class folders, or images with masks.
+        shift: grey level of the first class in a mask; classes: how many there are.
         images: image files; empty: the probe draws some (several sizes and modes, PNG and JPEG).
         mode: PIL mode of what the model takes.
         fast: whether the model asks for the processor that resizes with torchvision.
@@ -443,6 +453,10 @@ class PreprocessRequest(Record, frozen=True, kw_only=True):
     pictures: str = ""
     mode: str = "RGB"
     fast: bool = False
+    section: str = "dataset"
+    layout: ImageLayout = "folders"
+    shift: int = 0
+    classes: int = 1
     levels: float = 8.0
     tolerance: float = 1e-6
 
@@ -457,6 +471,7 @@ class PreprocessCheck(Record, frozen=True, kw_only=True):
         levels: largest difference from the processor that resizes with torchvision, in levels of 255; None
             where the model does not ask for it.
         exact: whether max_abs is from a processor that resizes with Pillow, as both sides do here.
+        labels: pixels of the mask that have another class than the processor gives them; None without one.
     """
 
     image: str
@@ -470,6 +485,7 @@ class PreprocessCheck(Record, frozen=True, kw_only=True):
     largest: float = 1.0
     levels: float | None = None
     exact: bool = True
+    labels: int | None = None
 
 
 class PreprocessAnswer(Record, frozen=True, kw_only=True):
@@ -493,6 +509,7 @@ class PreprocessAnswer(Record, frozen=True, kw_only=True):
         return bool(self.checks) and all(
             (not check.exact or check.max_abs <= self.tolerance * max(1.0, check.largest))
             and (check.levels is None or check.levels <= self.levels)
+            and not check.labels
             for check in self.checks
         )
 

@@ -48,7 +48,7 @@ class _Adjusted(Record, frozen=True, kw_only=True):
 
 def native_coverage(inspection: Inspection, reference: Reference) -> Coverage:
     """Return the backbone of *reference*'s clone that has the model's architecture; pure."""
-    facts = model_facts(inspection.model_type)
+    facts = model_facts(inspection.model_type, inspection.task.task)
     if facts is None:
         return Coverage(
             reasons=(f"porter has no facts yet on how a {inspection.model_type} model compares with TAO's",)
@@ -279,6 +279,7 @@ def _match(
         fixes=tuple(_fix(fix, modules, names) for fix, modules in fixes if modules),
         head=native.head,
         embed_dim=int(computed(native.features, names)),
+        widths=tuple(computed(native.widths, names) or ()) if native.widths else (),
         pooling=native.pooling,
         registers=int(wanted.get("reg_tokens") or 0) if native.pooling else 0,
         batch_norms=native.batch_norms,

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from porter.records.base import Record
+from porter.records.base import Record, Task
 from porter.records.inspection import Inspection
 from porter.records.reference import Pooling
 from porter.reference.formulas import FormulaError, evaluate
@@ -90,6 +90,7 @@ class Native(Record, frozen=True, kw_only=True):
         own_size: image size of an entry that passes none.
         position_embedding: whether ``pos_embed`` has the class token first and then a square grid.
         head: path of the head; features: formula for the width of what it is given.
+        widths: formula for the channels of the feature maps that a decoder is given; empty for none.
         pooling: what the head is given, where that is not what the class gives it.
         batch_norms: whether there are any.
     """
@@ -109,6 +110,7 @@ class Native(Record, frozen=True, kw_only=True):
     position_embedding: bool = False
     head: str
     features: str
+    widths: str = ""
     pooling: Pooling | None = None
     batch_norms: bool = False
 
@@ -128,9 +130,13 @@ class ModelFacts(Record, frozen=True, kw_only=True):
 
 
 @functools.cache
-def model_facts(model_type: str) -> ModelFacts | None:
-    """Return what porter knows of a Hugging Face model type; None where it knows nothing."""
-    path = tree("references") / "models" / f"{model_type}.toml"
+def model_facts(model_type: str, task: Task = "image-classification") -> ModelFacts | None:
+    """Return what porter knows of a Hugging Face model type for *task*; None where it knows nothing.
+
+    Those of another task than image classification lie in a file that has it in its name.
+    """
+    stem = model_type if task == "image-classification" else f"{model_type}.{task}"
+    path = tree("references") / "models" / f"{stem}.toml"
     if not _MODEL_TYPE.fullmatch(model_type) or not path.is_file():
         return None
     return msgspec.toml.decode(path.read_bytes(), type=ModelFacts)

@@ -13,7 +13,6 @@ import pytest
 from porter.gates import engines
 from porter.gates.engines import BATCHES, PROFILE, _Bench, _engine_gate, _engine_problems, _scripts_gate
 from porter.gates.metrics import metric_problem
-from porter.gates.views import View
 from porter.records.engines import DeployOutcome
 from porter.records.gates import GateResult
 from porter.records.options import PortOptions
@@ -21,6 +20,7 @@ from porter.records.reference import Reference
 from porter.runtimes import Runtimes
 from porter.session import PortSession
 from porter.ui import Ui
+from porter.views import View
 from porter.workspace import Workspace
 from tests.generate.test_render import context, inspection
 

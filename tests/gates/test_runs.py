@@ -42,6 +42,9 @@ TRAINED = ScriptOutcome(
 )
 
 
+NEEDED = ("vit_demo_model_latest.pth", "status.json")
+
+
 @pytest.fixture
 def values(reference: Reference) -> ClassificationContext:
     return context(reference, inspection())
@@ -54,7 +57,7 @@ def changed(record: Any, changes: dict[str, Any]) -> Any:
 def test_what_is_right_passes(values: ClassificationContext, tmp_path: Any) -> None:
     assert _module_gate(FACTS, values).state == "passed"
     assert _arguments_gate(FACTS).state == "passed"
-    assert _script_gate(TRAINED, values, tmp_path, {}).state == "passed"
+    assert _script_gate(TRAINED, NEEDED, tmp_path, {}).state == "passed"
 
 
 @pytest.mark.parametrize(
@@ -99,14 +102,12 @@ def test_other_trainer_arguments_fail(changes: dict[str, Any]) -> None:
         ({"kpi": {"train_loss": "nan"}}, "is no number"),
     ],
 )
-def test_the_script_gate_fails(
-    values: ClassificationContext, tmp_path: Any, changes: dict[str, Any], said: str
-) -> None:
-    gate = _script_gate(changed(TRAINED, changes), values, tmp_path, {})
+def test_the_script_gate_fails(tmp_path: Any, changes: dict[str, Any], said: str) -> None:
+    gate = _script_gate(changed(TRAINED, changes), NEEDED, tmp_path, {})
     assert gate.state == "failed"
     assert said in gate.summary
 
 
-def test_a_loss_that_is_nan_has_its_cause(values: ClassificationContext, tmp_path: Any) -> None:
-    gate = _script_gate(changed(TRAINED, {"kpi": {"train_loss": "nan"}}), values, tmp_path, {})
+def test_a_loss_that_is_nan_has_its_cause(tmp_path: Any) -> None:
+    gate = _script_gate(changed(TRAINED, {"kpi": {"train_loss": "nan"}}), NEEDED, tmp_path, {})
     assert gate.cause == "The loss became NaN."

@@ -39,13 +39,14 @@ def content_of(plan: Mapping[str, Any], lightning: str) -> dict[str, Any]:
     Lightning's ``load_from_checkpoint`` finds the keys under which its own checkpoints hold the state.
     It holds no ``hyper_parameters``, so it loads with ``weights_only=True``.
     """
-    return {
+    content = {
         "epoch": 0,
         "global_step": 0,
         "pytorch-lightning_version": lightning,
         "state_dict": {},
-        "tao_model": plan["tao_model"],
     }
+    # A network that tags no checkpoints refuses one with a tag.
+    return {**content, "tao_model": plan["tao_model"]} if plan["tao_model"] else content
 
 
 def layout_of(plan: Mapping[str, Any]) -> Layout:

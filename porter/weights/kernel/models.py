@@ -127,7 +127,7 @@ def tao_by(way: str, target: Mapping[str, Any], work: Path, checkpoint: str) -> 
 
 
 def load_hf(folder: Path, plan: Mapping[str, Any]) -> torch.nn.Module:
-    """Return the Hugging Face classifier: float32, the plan's attention, eval mode.
+    """Return the Hugging Face model: float32, the plan's attention, eval mode.
 
     Where the plan resamples a position embedding, transformers does so itself whenever the model runs.
 
@@ -138,9 +138,11 @@ def load_hf(folder: Path, plan: Mapping[str, Any]) -> torch.nn.Module:
     Raises:
         ProbeError: transformers could not load it whole.
     """
-    from transformers import AutoModelForImageClassification
+    import transformers
 
-    model, report = AutoModelForImageClassification.from_pretrained(
+    # The class by its name, as in phase 1: a model type may have one for each of several tasks.
+    kind = getattr(transformers, plan["architecture"] or "AutoModelForImageClassification")
+    model, report = kind.from_pretrained(
         folder,
         local_files_only=True,
         use_safetensors=True,
@@ -191,11 +193,15 @@ def restore_attention(before: Mapping[torch.nn.Module, bool]) -> None:
 
 def heads_of(plan: Mapping[str, Any], side: str) -> tuple[str, ...]:
     """Return the module names of the heads on *side*, ``source`` or ``target``."""
-    return (plan[f"{side}_head"], *plan[f"{side}_twins"])
+    return tuple(name for name in (plan[f"{side}_head"], *plan[f"{side}_twins"]) if name)
 
 
 class Observed:
-    """A model with its outputs named: ``logits``, and ``features`` (what its heads are given, in a row)."""
+    """A model with its outputs named: ``logits``, and ``features`` (what its heads are given, in a row).
+
+    A model without heads has no features. What a model calls otherwise, such as ``predicted_depth``, is its
+    logits here.
+    """
 
     def __init__(self, module: torch.nn.Module, heads: Sequence[str], **more: Any) -> None:
         self.module = module
@@ -211,13 +217,20 @@ class Observed:
             for image in images.split(1):
                 self._features.clear()
                 result = self.module(image, **self._more)
-                logits.append(result if isinstance(result, torch.Tensor) else result.logits)
-                # A second head may be given every token where the first is given their mean.
-                features.append(torch.cat([each.flatten(1) for each in self._features], dim=-1))
-        return {"logits": torch.cat(logits), "features": torch.cat(features)}
+                logits.append(result if isinstance(result, torch.Tensor) else _scores(result))
+                if self._features:
+                    # A second head may be given every token where the first is given their mean.
+                    features.append(torch.cat([each.flatten(1) for each in self._features], dim=-1))
+        outputs = {"logits": torch.cat(logits)}
+        return {**outputs, "features": torch.cat(features)} if features else outputs
 
     def _note(self, module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
         self._features.append(given[0].detach().clone())
+
+
+def _scores(result: Any) -> torch.Tensor:
+    found: torch.Tensor = next(result[name] for name in ("logits", "predicted_depth") if name in result)
+    return found
 
 
 def compared_outputs(plan: Mapping[str, Any], reference: Outputs) -> Outputs:

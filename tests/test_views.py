@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from porter.gates.views import EVAL_IMAGES, TRAIN_IMAGES, make_view
 from porter.records.inspection import DatasetFacts, SplitFacts
+from porter.views import EVAL_IMAGES, TRAIN_IMAGES, make_view
 
 
 def dataset(root: Path, classes: tuple[str, ...], per_class: int, splits: tuple[str, ...]) -> DatasetFacts:

@@ -1,0 +1,93 @@
+"""Semantic segmentation: images and label masks, one score for each class and pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from porter import mask_dataset
+from porter.dataset import Probes
+from porter.generate.segmentation import segmentation_context
+from porter.generate.values import PortContext
+from porter.records.base import Task
+from porter.records.inspection import DatasetFacts, Inspection
+from porter.records.reference import Reference, ReferenceChoice
+from porter.records.weights import ImageLayout
+from porter.views import View
+
+
+class Segmentation:
+    """See :class:`porter.families.base.Family`."""
+
+    task: Task = "semantic-segmentation"
+    linear_head = False
+    needed: Mapping[str, tuple[str, ...]] = {
+        "train": ("{name}_model_latest.pth", "status.json"),
+        "evaluate": ("results.json", "status.json"),
+        "inference": ("result.csv", "status.json"),
+        "export": ("{name}.onnx", "status.json"),
+    }
+    layout: ImageLayout = "masks"
+    drawn_classes: Mapping[str, Any] = {}
+
+    def lacking(self, inspection: Inspection) -> tuple[str, ...]:
+        """Return what a port needs and the model does not say, in words."""
+        wanted = {
+            "labels": inspection.labels,
+            "an image size": inspection.image_size,
+            "an image processor": inspection.processor,
+        }
+        return tuple(what for what, value in wanted.items() if not value)
+
+    def class_names(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Return the labels; one that comes again gets its number behind it."""
+        names: list[str] = []
+        for number, label in enumerate(labels):
+            names.append(f"{label}_{number}" if label in labels[:number] else label)
+        return tuple(names)
+
+    def context(
+        self,
+        inspection: Inspection,
+        choice: ReferenceChoice,
+        *,
+        name: str,
+        year: int,
+        classes: Sequence[str],
+    ) -> PortContext:
+        """Return the template values of one port; pure."""
+        return segmentation_context(inspection, choice, name=name, year=year, classes=classes)
+
+    def given(self, probes: Probes, inspection: Inspection, reference: Reference, data: Path) -> DatasetFacts:
+        """Return what the user's images and masks are."""
+        names = self.class_names(inspection.labels)
+        return mask_dataset.check(probes, data, names, reduced=_reduced(inspection))
+
+    def made(
+        self, probes: Probes, inspection: Inspection, settings: Mapping[str, str], root: Path
+    ) -> DatasetFacts:
+        """Make images of shapes with their masks."""
+        names = self.class_names(inspection.labels)
+        size = max(inspection.image_size or (224, 224))
+        return mask_dataset.generate(probes, root, names, size, reduced=_reduced(inspection))
+
+    def view(self, dataset: DatasetFacts, reference: Reference, root: Path) -> View:
+        """Make a dataset root of a few images for the gates in *root*."""
+        return mask_dataset.make_view(dataset, root)
+
+    def probe_classes(self, count: int) -> tuple[str, ...]:
+        """Return nothing: the classes stand in the spec's palette."""
+        return ()
+
+    def sized(self, height: int, width: int) -> dict[str, Any]:
+        """Return what the spec says, by dotted key, for images of another size."""
+        return {"dataset.segment.img_size": max(height, width)}
+
+    def predicting(self, view: View, labels: Path) -> list[str]:
+        """Return the spec entries for an inference of the view with the model's classes."""
+        return [f"dataset.segment.root_dir={view.root}"]
+
+
+def _reduced(inspection: Inspection) -> bool:
+    return inspection.processor is not None and inspection.processor.reduce_labels

@@ -1,0 +1,129 @@
+"""The values that the semantic-segmentation templates need, built from what porter found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from porter.errors import ModelRejectedError
+from porter.generate.schema import Override
+from porter.generate.values import NO_SCHEMA, PortContext, common_values, resize_of, with_schema
+from porter.records.base import Record
+from porter.records.inspection import Inspection
+from porter.records.reference import ReferenceChoice
+
+MOST_CLASSES = 255
+"""Masks have one byte a pixel, and its last value stands for no class."""
+
+_STRIDES = (4, 8, 16, 32)
+
+
+class PaletteEntry(Record, frozen=True, kw_only=True):
+    """How the pixels of a class look in a mask, in the words of TAO's experiment spec."""
+
+    seg_class: str
+    mapping_class: str
+    label_id: int
+    rgb: tuple[int, ...]
+
+
+class SegmentationContext(PortContext, frozen=True, kw_only=True):
+    """Everything that templates of the semantic-segmentation reference may use."""
+
+    img_size: int
+    embed_dim: int
+    in_channels: tuple[int, ...]
+    feature_strides: tuple[int, ...]
+    palette: tuple[PaletteEntry, ...]
+
+    def overrides(self) -> dict[str, Override]:
+        """Return what the model decides in the schema; the same for every repository."""
+        return {
+            "BackboneConfig.type": Override(
+                value=self.backbone, options=(self.backbone,), description="Backbone architecture"
+            ),
+            "DecodeHeadConfig.in_channels": Override(value=list(self.in_channels)),
+            "DecodeHeadConfig.feature_strides": Override(value=list(self.feature_strides)),
+            "DecodeHeadConfig.decoder_params": Override(value={"embed_dim": self.embed_dim}),
+            "AugmentationConfig.mean": Override(value=list(self.mean)),
+            "AugmentationConfig.std": Override(value=list(self.std)),
+            "SegmentConfig.num_classes": Override(value=self.num_classes),
+            "SegmentConfig.img_size": Override(value=self.img_size),
+            "SegmentConfig.label_transform": Override(value="None"),
+            "SegmentConfig.palette": Override(value=[_plain(entry) for entry in self.palette]),
+            "ExportConfig.input_width": Override(value=self.width),
+            "ExportConfig.input_height": Override(value=self.height),
+            "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
+        }
+
+    def class_values(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return what the spec has to say of *classes*, by dotted key; nothing for the model's own."""
+        if len(classes) == self.num_classes:
+            return {}
+        entries = palette_of(classes, reduced=bool(self.palette[0].rgb[0]))
+        return {
+            "dataset.segment.num_classes": len(classes),
+            "dataset.segment.palette": [_plain(entry) for entry in entries],
+        }
+
+
+def _plain(entry: PaletteEntry) -> dict[str, Any]:
+    return {
+        "seg_class": entry.seg_class,
+        "mapping_class": entry.mapping_class,
+        "label_id": entry.label_id,
+        "rgb": list(entry.rgb),
+    }
+
+
+def palette_of(classes: Sequence[str], *, reduced: bool = False) -> tuple[PaletteEntry, ...]:
+    """Return the palette of grey masks.
+
+    Args:
+        classes: names in the order of the network's channels; each name once.
+        reduced: whether grey 0 is no class, so that the first class looks like grey 1.
+    """
+    shift = int(reduced)
+    return tuple(
+        PaletteEntry(seg_class=name, mapping_class=name, label_id=number, rgb=(number + shift,))
+        for number, name in enumerate(classes)
+    )
+
+
+def segmentation_context(
+    inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int, classes: Sequence[str]
+) -> SegmentationContext:
+    """Return the template values of one port; pure.
+
+    Args:
+        inspection: phase 1's result.
+        choice: phase 2's result; its strategy carries a backbone match.
+        name: snake_case network name.
+        year: year of the licence header.
+        classes: names of the classes, in the order of the network's channels.
+
+    Raises:
+        ModelRejectedError: there are more classes than a mask can tell apart.
+    """
+    if len(classes) > MOST_CLASSES:
+        raise ModelRejectedError(
+            f"{inspection.source.ref} tells {len(classes)} classes apart.",
+            why=f"a mask of TAO's has one byte a pixel, which is enough for {MOST_CLASSES}",
+            next_step="choose a model with fewer classes",
+        )
+    common = common_values(inspection, choice, name=name, year=year, classes=len(classes))
+    reference, match = choice.reference, choice.strategy.backbone
+    assert match is not None
+    assert inspection.processor is not None
+    size = (common["height"], common["width"])
+    context = SegmentationContext(
+        **common,
+        img_size=max(size),
+        embed_dim=match.embed_dim,
+        in_channels=match.widths,
+        feature_strides=_STRIDES,
+        palette=palette_of(classes, reduced=inspection.processor.reduce_labels),
+        resize=resize_of(inspection.processor, size, common["mode"], own=None),
+        schema=NO_SCHEMA,
+    )
+    return with_schema(context, reference.config, reference.schema_plan)

@@ -15,6 +15,7 @@ from porter.records.reference import ReferenceChoice
 MOST_CLASSES = 255
 """Masks have one byte a pixel, and its last value stands for no class."""
 
+_BATCH = 8
 _STRIDES = (4, 8, 16, 32)
 
 
@@ -49,6 +50,14 @@ class SegmentationContext(PortContext, frozen=True, kw_only=True):
             "AugmentationConfig.std": Override(value=list(self.std)),
             "SegmentConfig.num_classes": Override(value=self.num_classes),
             "SegmentConfig.img_size": Override(value=self.img_size),
+            **{
+                f"{section}.batch_size": Override(value=_BATCH)
+                for section in ("SegmentConfig", "EvaluateConfig", "InferenceConfig")
+            },
+            **{
+                f"{section}.vis_after_n_batches": Override(value=1)
+                for section in ("EvaluateConfig", "InferenceConfig")
+            },
             "SegmentConfig.label_transform": Override(value="None"),
             "SegmentConfig.palette": Override(value=[_plain(entry) for entry in self.palette]),
             "ExportConfig.input_width": Override(value=self.width),

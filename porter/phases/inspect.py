@@ -98,6 +98,7 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
     from porter.families import FAMILIES
     from porter.reference.choose import read_candidates
     from porter.reference.fit import check_fit
+    from porter.reference.network import networks_for
 
     task = inspection.task.task
     release = session.tao.release()
@@ -109,7 +110,11 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
     read = {repo: [str(path), commits[repo]] for repo, path in others.items()}
     references = session.journal.step(
         "references",
-        {"release": release, "task": task, "others": read},
+        {
+            "release": release,
+            "others": read,
+            "networks": [network.name for network in networks_for(task, release.layout)],
+        },
         tuple[Reference, ...],
         lambda: read_candidates(clones["tao-pytorch"], release, task, others=others, commits=commits),
     )

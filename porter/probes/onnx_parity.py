@@ -96,7 +96,8 @@ def _problems(
                 problems.append(f"the batch axis of {each['name']} is fixed")
             problems += [
                 f"axis {axis} of {each['name']} is dynamic"
-                for axis, size in enumerate(each["shape"])
+                # The exporter may leave a map's height and width to be computed from the input's.
+                for axis, size in enumerate(each["shape"][: 2 if side == "outputs" else None])
                 if axis and not isinstance(size, int)
             ]
     wanted_shape = [request["channels"], *request["image_size"]]

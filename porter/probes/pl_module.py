@@ -66,6 +66,9 @@ def look_at_module(request: dict[str, Any]) -> dict[str, Any]:
     getattr(data, f"{request['prefix']}DataModule")(section).setup(stage="fit")
     kind = getattr(pl, f"{request['prefix']}PlModel")
     module = kind(cfg)
+    # A schedule may ask the trainer how long it will take.
+    trainer = mock.MagicMock(estimated_stepping_batches=100)
+    module.trainer = trainer
     cfg.train.optim.policy = "linear"
     module.lr_policy = "linear"
     optimizer = module.configure_optimizers()["optimizer"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ _SHARED_FIXTURES = ("e2e/test_port.py", "e2e/test_real.py", "embedded", "probes"
 
 
 def pytest_configure() -> None:
-    """Give each worker processors of its own: torch starts a thread on every one that it sees."""
+    """Give each worker processors of its own: torch starts a thread on every one that it sees.
+
+    A suite that a shell runs in the background ignores interrupts, and its children would do so too.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is not None:
         own = shares(sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))

@@ -66,7 +66,9 @@ def ported(
         done = run_porter(
             e2e_cache,
             *("port", mini_model, "--tao-pytorch", mini_kit, "--tao-deploy", deploy_clone),
-            *("--name", "mini_vit", "--engine", "podman", "--yes", "--json", "--workspace", workspace),
+            # Another test of this worker may have ported the model into the same clone.
+            *("--name", "mini_vit", "--branch", "feature/in-containers", "--workspace", workspace),
+            *("--engine", "podman", "--yes", "--json"),
             env={"HF_TOKEN": TOKEN, "NGC_KEY": KEY},
         )
     return workspace, done, watch

@@ -1,4 +1,4 @@
-"""kill -9 at sixty points of a port into both clones, and `porter resume` ends as if nothing had happened."""
+"""kill -9 at forty points of a port into both clones, and `porter resume` ends as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.repositories import git, visible
 
 pytestmark = pytest.mark.torch_env
 
-POINTS = 60
+POINTS = 40
 _ALL_THAT_WRITES = ("--until", "4")
 """Phases 5 and 6 only look at what the others wrote."""
 SEED = 20261121

@@ -75,7 +75,7 @@ def newer_porter(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     package = folder / "porter" / "__init__.py"
     package.write_text(package.read_text().replace('__version__ = "', '__version__ = "9.'))
-    (script,) = (folder / "templates" / "tao_pytorch").rglob("train.py.jinja")
+    (script,) = (folder / "templates" / "tao_pytorch" / "classification_pyt").rglob("train.py.jinja")
     script.write_text(script.read_text().rstrip("\n") + "\n# A line of the newer porter.\n")
     return folder
 

@@ -22,6 +22,7 @@ class Family(Protocol):
         task: which one.
         linear_head: whether phase 1 must find linear layers that make the scores.
         needed: files that each generated script leaves in its results; ``{name}`` is the network's.
+        deployed: likewise files of each deploy script that reads images, with their folder.
         layout: how its datasets lie on disk.
         drawn_classes: what the spec says, by dotted key, where a probe has drawn a dataset.
     """
@@ -29,6 +30,7 @@ class Family(Protocol):
     task: Task
     linear_head: bool
     needed: Mapping[str, tuple[str, ...]]
+    deployed: Mapping[str, tuple[str, ...]]
     layout: ImageLayout
     drawn_classes: Mapping[str, Any]
 
@@ -77,3 +79,9 @@ class Family(Protocol):
             view: the gates' dataset root.
             labels: a folder with ``classes.txt`` in the model's order.
         """
+
+    def test_images(self, view: View) -> str:
+        """Return the folder of the images that inference reads."""
+
+    def data_paths(self, root: str) -> dict[str, dict[str, str]]:
+        """Return, by deploy script, what the spec's paths to the data come to for a dataset in *root*."""

@@ -28,6 +28,10 @@ class Classification:
         "inference": ("result.csv", "status.json"),
         "export": ("{name}.onnx", "status.json"),
     }
+    deployed: Mapping[str, tuple[str, ...]] = {
+        "inference": ("trt_inference/result.csv",),
+        "evaluate": ("trt_evaluate/result.csv", "trt_evaluate/results.json"),
+    }
     layout: ImageLayout = "folders"
     drawn_classes: Mapping[str, Any] = {"dataset.num_classes": 1, "model.head.topk": [1]}
 
@@ -83,3 +87,14 @@ class Classification:
     def predicting(self, view: View, labels: Path) -> list[str]:
         """Return the spec entries for an inference of the view with the model's classes."""
         return [f"dataset.root_dir={labels}", f"dataset.test_dataset.images_dir={view.root}/test"]
+
+    def test_images(self, view: View) -> str:
+        """Return the folder of the images that inference reads."""
+        return f"{view.root}/test"
+
+    def data_paths(self, root: str) -> dict[str, dict[str, str]]:
+        """Return, by deploy script, what the spec's paths to the data come to for a dataset in *root*."""
+        return {
+            "inference": {"dataset.test_dataset.images_dir": f"{root}/test"},
+            "evaluate": {"dataset.val_dataset.images_dir": f"{root}/val"},
+        }

@@ -28,6 +28,10 @@ class Segmentation:
         "inference": ("result.csv", "status.json"),
         "export": ("{name}.onnx", "status.json"),
     }
+    deployed: Mapping[str, tuple[str, ...]] = {
+        "inference": ("trt_inference/result.csv",),
+        "evaluate": ("trt_evaluate/results.json",),
+    }
     layout: ImageLayout = "masks"
     drawn_classes: Mapping[str, Any] = {}
 
@@ -87,6 +91,14 @@ class Segmentation:
     def predicting(self, view: View, labels: Path) -> list[str]:
         """Return the spec entries for an inference of the view with the model's classes."""
         return [f"dataset.segment.root_dir={view.root}"]
+
+    def test_images(self, view: View) -> str:
+        """Return the folder of the images that inference reads."""
+        return f"{view.root}/images/test"
+
+    def data_paths(self, root: str) -> dict[str, dict[str, str]]:
+        """Return, by deploy script, what the spec's paths to the data come to for a dataset in *root*."""
+        return {mode: {"dataset.segment.root_dir": root} for mode in ("inference", "evaluate")}
 
 
 def _reduced(inspection: Inspection) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from porter.families import Family
 from porter.gates.engines import MODES, PROFILE, schema_of, specs_of
 from porter.gates.results import failed, passed
 from porter.generate.values import PortContext
@@ -41,14 +42,14 @@ _TOLERANCE = 1e-6
 
 def package_gates(session: PortSession, plan: FilePlan) -> Iterator[GateResult]:
     """Import every generated module where it will run, and resolve its specs."""
-    name = session.options.name
+    name, root = session.options.name, f"{session.reference.generated.dataset}.root_dir"
     request = PackageRequest(
         modules=tuple(_modules(plan)),
         forbidden=tuple(item for item in FORBIDDEN if "." not in item),
         schema=schema_of(session),
         specs=specs_of(session),
-        given=(f"results_dir={_ROOT}", f"dataset.root_dir={_DATA}"),
-        asked=tuple(_chain(name)),
+        given=(f"results_dir={_ROOT}", f"{root}={_DATA}"),
+        asked=tuple(_chain(name, session.family)),
     )
     facts = session.prove(
         "deploy-package",
@@ -63,7 +64,7 @@ def package_gates(session: PortSession, plan: FilePlan) -> Iterator[GateResult]:
     allowed = {"nvidia_tao_core.config"} if session.tao.has_core else set()
     unwelcome = tuple(item for item in FORBIDDEN if item not in allowed)
     yield _import_gate(session.deploy_worktree, plan, facts, unwelcome)
-    yield _spec_gate(name, facts.specs)
+    yield _spec_gate(name, session.family, root, facts.specs)
 
 
 def _modules(plan: FilePlan) -> Iterator[str]:
@@ -122,30 +123,31 @@ def _imports(worktree: Path, plan: FilePlan, forbidden: Sequence[str]) -> Iterat
                     yield path, name
 
 
-def _chain(name: str) -> dict[str, str]:
+def _chain(name: str, family: Family) -> dict[str, str]:
     """Return what the paths of one run must come to, whichever script resolves them."""
     engine = f"{_ROOT}/trt/{name}.engine"
-    return {
+    paths = {
         "export.onnx_file": f"{_ROOT}/export/{name}.onnx",
         "gen_trt_engine.onnx_file": f"{_ROOT}/export/{name}.onnx",
         "gen_trt_engine.trt_engine": engine,
         "inference.trt_engine": engine,
         "evaluate.trt_engine": engine,
-        "dataset.val_dataset.images_dir": f"{_DATA}/val",
-        "dataset.test_dataset.images_dir": f"{_DATA}/test",
     }
+    for data in family.data_paths(_DATA).values():
+        paths |= data
+    return paths
 
 
-_NEEDED = {
-    "gen_trt_engine": ("gen_trt_engine.onnx_file", "gen_trt_engine.trt_engine"),
-    "inference": ("inference.trt_engine", "dataset.test_dataset.images_dir"),
-    "evaluate": ("evaluate.trt_engine", "dataset.val_dataset.images_dir"),
-}
+def _needed(family: Family, mode: str) -> tuple[str, ...]:
+    """Return the keys of the paths that a script reads."""
+    if mode == "gen_trt_engine":
+        return ("gen_trt_engine.onnx_file", "gen_trt_engine.trt_engine")
+    return (f"{mode}.trt_engine", *family.data_paths(_DATA)[mode])
 
 
-def _spec_gate(name: str, specs: dict[str, SpecFacts]) -> GateResult:
+def _spec_gate(name: str, family: Family, root: str, specs: dict[str, SpecFacts]) -> GateResult:
     problems = []
-    allowed = {"results_dir", "dataset.root_dir"}
+    allowed = {"results_dir", root}
     for mode in MODES:
         facts = specs.get(mode)
         if facts is None or facts.error:
@@ -154,17 +156,17 @@ def _spec_gate(name: str, specs: dict[str, SpecFacts]) -> GateResult:
         open_keys = sorted(set(facts.missing) - allowed)
         if open_keys:
             problems.append(f"{mode}.yaml leaves {', '.join(open_keys)} to the user")
-        wanted = _chain(name)
+        wanted = _chain(name, family)
         problems += [
             f"{mode}.yaml: {key} is {facts.resolved.get(key)}, the chain has {wanted[key]}"
-            for key in _NEEDED[mode]
+            for key in _needed(family, mode)
             if facts.resolved.get(key) != wanted[key]
         ]
     if problems:
         return failed("deploy-specs", "; ".join(problems[:3]), problems=problems)
     return passed(
         "deploy-specs",
-        "three specs fit the schema; with results_dir and dataset.root_dir alone they take up where "
+        f"three specs fit the schema; with results_dir and {root} alone they take up where "
         f"export leaves off: export/{name}.onnx, trt/{name}.engine",
         resolved={mode: specs[mode].resolved for mode in MODES},
     )
@@ -186,6 +188,9 @@ def preprocessing_gate(session: PortSession, context: PortContext) -> GateResult
         tensors=tensors,
         pictures=str(pictures),
         tolerance=_TOLERANCE,
+        section=context.dataset_section,
+        layout=session.family.layout,
+        palette=f"nvidia_tao_deploy.cv.{name}.masks:Palette" if session.family.layout == "masks" else "",
     )
     answer = session.prove(
         "deploy-preprocessing",

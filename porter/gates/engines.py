@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from porter.gates.metrics import metric_problem
+from porter.gates.outputs import Compared, compare_outputs
 from porter.gates.results import failed, log_tail, passed, rehearsed
-from porter.gates.rows import FP16_TOLERANCE, FP32_TOLERANCE, Comparison, compare_rows
+from porter.gates.rows import FP16_TOLERANCE, FP32_TOLERANCE
 from porter.gates.runs import view_of
 from porter.generate.values import PortContext
 from porter.records.engines import DeployAnswer, DeployOutcome, DeployRequest, DeployStep
@@ -157,7 +158,7 @@ def _steps(bench: _Bench) -> Iterator[DeployStep]:
         ]
         if kind == "int8":
             overrides += [
-                f"gen_trt_engine.tensorrt.calibration.cal_image_dir=[{bench.view.root}/test]",
+                f"gen_trt_engine.tensorrt.calibration.cal_image_dir=[{bench.session.family.test_images(bench.view)}]",
                 f"gen_trt_engine.tensorrt.calibration.cal_cache_file={bench.results}/engines/calibration.bin",
                 f"gen_trt_engine.tensorrt.calibration.cal_batch_size={min(_CALIBRATION_BATCH, images)}",
                 f"gen_trt_engine.tensorrt.calibration.cal_batches={max(1, images // _CALIBRATION_BATCH)}",
@@ -177,7 +178,7 @@ def _reading(bench: _Bench, mode: str, kind: str, batch: int) -> list[str]:
         f"{mode}.trt_engine={bench.engine(kind)}",
         f"{mode}.batch_size={batch}",
         # No engine of these gates takes it: a script that reads the trainer's batch size is refused.
-        f"dataset.batch_size={PROFILE[-1] + 1}",
+        f"{bench.context.dataset_section}.batch_size={PROFILE[-1] + 1}",
     ]
 
 
@@ -257,18 +258,12 @@ def _engine_problems(
     return problems, said
 
 
-_FILES = {
-    "inference": ("trt_inference/result.csv",),
-    "evaluate": ("trt_evaluate/result.csv", "trt_evaluate/results.json"),
-}
-
-
 def _scripts_gate(
     bench: _Bench, mode: str, outcomes: dict[str, DeployOutcome], runtime: dict[str, str]
 ) -> GateResult:
     """Hold every batch size's rows and metrics against the trainer's own."""
     gate = f"deploy-{mode}"
-    compared: dict[str, Comparison] = {}
+    compared: dict[str, Compared] = {}
     labels = [f"{mode}-{batch}" for batch in BATCHES]
     if mode == "inference":
         labels.append("inference-fp16")
@@ -277,25 +272,32 @@ def _scripts_gate(
         broken = _broken(gate, outcome)
         if broken is not None:
             return broken
-        absent = [name for name in _FILES[mode] if not outcome.files.get(name)]
+        absent = [name for name in bench.session.family.deployed[mode] if not outcome.files.get(name)]
         if absent:
             return failed(gate, f"{label} left no {', '.join(absent)}", files=outcome.files)
-        table = bench.results / label / _FILES[mode][0]
-        found = compared[label] = compare_rows(bench.trained / mode / "result.csv", table)
-        tolerance = FP16_TOLERANCE if label.endswith("fp16") else FP32_TOLERANCE
-        if not found.within(tolerance):
-            why = found.problems or (f"relative {found.relative:.1e}, bound {tolerance:.0e}",)
-            top_1 = f", top-1 equal on {found.top_1:.0%}"
-            return failed(gate, f"{label}: {'; '.join(why)}{top_1}", table=str(table))
-        engine = bench.results / label / "trt_evaluate" / "results.json"
+        half = label.endswith("fp16")
+        folder = bench.results / label / f"trt_{mode}"
+        found = compared[label] = compare_outputs(
+            bench.session,
+            mode,
+            bench.trained / mode,
+            folder,
+            precision="fp16" if half else "fp32",
+            tolerance=FP16_TOLERANCE if half else FP32_TOLERANCE,
+        )
+        if found.problem:
+            return failed(gate, f"{label}: {found.problem}", folder=str(folder))
         native = bench.trained / "evaluate" / "results.json"
-        metrics = metric_problem(native, engine) if mode == "evaluate" else ""
+        metrics = metric_problem(native, folder / "results.json") if mode == "evaluate" else ""
         if metrics:
             return failed(gate, f"{label}: {metrics}")
     refusal = _refusal_problem(outcomes["inference-refused"]) if mode == "inference" else ""
     if refusal:
         return failed(gate, refusal, text=outcomes["inference-refused"].error)
-    worst = max((compared[f"{mode}-{batch}"] for batch in BATCHES), key=lambda item: item.relative)
+    worst = max(
+        (compared[f"{mode}-{batch}"] for batch in BATCHES),
+        key=lambda item: (item.relative or 0.0, -item.equal),
+    )
     evidence = {
         **runtime,
         "hop": f"ONNX -> engine ({mode})",
@@ -303,17 +305,11 @@ def _scripts_gate(
         "per_input": worst.per_image,
         "max_abs": worst.max_abs,
         "tolerance": FP32_TOLERANCE,
-        "top_1": worst.top_1,
-        "rows": {label: item.rows for label, item in compared.items()},
+        "equal": worst.equal,
+        "images": {label: item.images for label, item in compared.items()},
     }
     sizes = ", ".join(str(batch) for batch in BATCHES)
-    return ran(
-        bench.session,
-        gate,
-        f"{worst.rows} rows at batches {sizes}: the trainer's columns and order, probabilities within "
-        f"{worst.max_abs:.1e}, labels equal",
-        **evidence,
-    )
+    return ran(bench.session, gate, f"at batches {sizes} as the trainer: {worst.said}", **evidence)
 
 
 def _refusal_problem(outcome: DeployOutcome) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,12 @@ def metric_problem(native: Path, engine: Path) -> str:
 
 
 def _are_equal(value: Any, other: Any) -> bool:
-    """Return whether both are numbers and the same; a NaN is at no distance from anything, so it is not."""
+    """Return whether both are numbers and the same, or both none.
+
+    A NaN is at no distance from anything, so it is not.
+    """
+    if value is None or other is None:
+        return value is other
     numbers = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in (value, other))
     return numbers and abs(other - value) <= _TOLERANCE
 
@@ -44,4 +50,15 @@ def read_metrics(path: Path) -> tuple[dict[str, Any], str]:
         return {}, f"results.json is no JSON: {text[:80]!r}"
     if not isinstance(metrics, dict) or not metrics:
         return {}, f"results.json holds no metrics: {text[:80]!r}"
-    return metrics, ""
+    return _flat(metrics), ""
+
+
+def _flat(metrics: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return the metrics by dotted key, those of tables in it among them."""
+    flat: dict[str, Any] = {}
+    for key, value in metrics.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[f"{before}{key}"] = value
+    return flat

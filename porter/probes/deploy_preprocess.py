@@ -28,24 +28,16 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
     schema = imported(request["schema"])
     config = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.load(request["spec"]))
-    pixels = config.dataset.augmentation
+    section = OmegaConf.select(config, request["section"])
+    pixels = section.augmentation
     root = Path(request["root"])
-    classes = {line: i for i, line in enumerate((root / "classes.txt").read_text().splitlines())}
-    loader = imported(request["loader"])
     album = Album(Path(request["pictures"]), list(pixels.mean), list(pixels.std))
     checks, batches, problems = [], {}, []
     for split, folder in _SPLITS.items():
         try:
-            images = loader(
-                tuple(request["shape"]),
-                [str(root / folder)],
-                classes,
-                batch_size=BATCH,
-                image_mean=pixels.mean,
-                image_std=pixels.std,
-                is_inference=split == "predict",
-            )
-            loaded = [numpy.asarray(batch) for batch, _ in images]
+            images = loader_of(request, section, root, split, folder)
+            batches_of = [(numpy.asarray(batch), labels) for batch, labels in images]
+            loaded = [batch for batch, _ in batches_of]
         except Exception as error:
             traceback.print_exc()
             problems.append(f"{split}: {type(error).__name__}: {error}")
@@ -61,6 +53,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         due = {name for name in request["tensors"] if name.endswith(f".{split}.tao.npy")}
         if due - read:
             problems.append(f"{split}: {len(due - read)} of the trainer's {len(due)} images are not read")
+        if request["layout"] == "masks" and split == "val":
+            masks = numpy.concatenate([labels for _, labels in batches_of])
+            problems += mask_problems(images.image_paths, masks, request["tensors"])
         tensors = numpy.concatenate(loaded)
         if tensors.dtype != numpy.float32:
             problems.append(f"{split}: tensors are {tensors.dtype}, not float32")
@@ -82,6 +77,36 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
                 album.difference(shown, "deploy", trainer, tensor)
     album.save()
     return {"checks": checks, "batches": batches, "problems": problems}
+
+
+def loader_of(request: dict[str, Any], section: Any, root: Path, split: str, folder: str) -> Any:
+    """Return the generated loader of a split, set up as the scripts set it up."""
+    kind, shape = imported(request["loader"]), tuple(request["shape"])
+    more = {
+        "batch_size": BATCH,
+        "image_mean": section.augmentation.mean,
+        "image_std": section.augmentation.std,
+    }
+    if request["layout"] == "masks":
+        palette = imported(request["palette"])(section.palette, section.num_classes)
+        masks = [str(root / "masks" / folder)] if split == "val" else None
+        return kind(shape, [str(root / "images" / folder)], masks, palette, **more)
+    classes = {line: i for i, line in enumerate((root / "classes.txt").read_text().splitlines())}
+    return kind(shape, [str(root / folder)], classes, is_inference=split == "predict", **more)
+
+
+def mask_problems(paths: Any, masks: Any, tensors: dict[str, str]) -> list[str]:
+    """Return where masks are not as the trainer's dataset reads them."""
+    import numpy
+
+    problems = []
+    for path, mask in zip(paths, masks, strict=True):
+        stem = Path(str(path)).stem
+        trainer = Path(tensors[f"{stem}.val.tao.npy"]).with_name(f"{stem}.val.mask.npy")
+        wanted = numpy.squeeze(numpy.load(trainer))
+        if wanted.shape != mask.shape or (wanted != mask).any():
+            problems.append(f"the mask of {stem} is not as the trainer reads it")
+    return problems
 
 
 def imported(symbol: str) -> Any:

@@ -79,6 +79,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
                 mode, size = image.mode, image.size
                 reference, measured = processors.compare(image, items[name].numpy(), std)
                 if name in labels:
+                    numpy.save(work / f"{Path(name).stem}.val.mask.npy", labels[name].numpy())
                     measured["labels"] = processors.different(image, datasets, name, labels[name].numpy())
             kept = [work / f"{Path(name).stem}.{split}.{side}.npy" for side in ("hf", "tao")]
             numpy.save(kept[0], reference)

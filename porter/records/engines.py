@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from porter.records.base import Record
+from porter.records.weights import ImageLayout
 
 
 class PackageRequest(Record, frozen=True, kw_only=True):
@@ -62,6 +63,8 @@ class LoaderRequest(Record, frozen=True, kw_only=True):
         tensors: path of the trainer's tensor by its name, ``<image>.<val or predict>.tao.npy``.
         pictures: folder for the review's pictures.
         tolerance: largest difference allowed.
+        section: key of the spec's section on the dataset; layout: how the images lie on disk.
+        palette: ``module:class`` that says what the pixels of masks mean; empty where there are none.
     """
 
     loader: str
@@ -72,6 +75,9 @@ class LoaderRequest(Record, frozen=True, kw_only=True):
     tensors: dict[str, str]
     pictures: str
     tolerance: float
+    section: str = "dataset"
+    layout: ImageLayout = "folders"
+    palette: str = ""
 
 
 class LoaderCheck(Record, frozen=True, kw_only=True):
@@ -200,3 +206,32 @@ class RtxAnswer(Record, frozen=True, kw_only=True):
     engine_bytes: int
     messages: tuple[str, ...]
     seconds: float
+
+
+class MaskPair(Record, frozen=True, kw_only=True):
+    """The results of the trainer's inference, and of the deploy script's for the same images."""
+
+    native: str
+    engine: str
+
+
+class MasksRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/compare_masks.py``."""
+
+    pair: MaskPair
+
+
+class MasksAnswer(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/compare_masks.py``.
+
+    Attributes:
+        images: masks compared.
+        equal: share of all pixels that have the same class.
+        different: share of pixels that have another class, by mask.
+        problems: what differs beyond pixels, one sentence each.
+    """
+
+    images: int
+    equal: float
+    different: dict[str, float]
+    problems: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from porter.families import FAMILIES
 from porter.gates.chain import _deploy_gate, _done_gate, _native_gate, folder_of
 from porter.generate.context import ClassificationContext
 from porter.records.gates import GateResult
@@ -35,6 +36,7 @@ FILES = (
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PortSession:
     """A port whose chain ran on a machine without TensorRT."""
     monkeypatch.setattr(Runtimes, "rehearses", True)
+    monkeypatch.setattr(PortSession, "family", FAMILIES["image-classification"])
     made = PortSession(Workspace.create(tmp_path / "port", PortOptions(source="a/b")), Ui(quiet=True))
     for path in FILES[:3]:
         (folder_of(made) / path).parent.mkdir(parents=True)
@@ -74,7 +76,10 @@ def test_engine_and_trainer_agree(
     write_rows(folder_of(session) / "trt_evaluate", "evaluate", shift=1e-5)
     gate = _native_gate(session)
     assert gate.state == state
-    assert "inference: 3 rows within 0.0e+00; evaluate: 3 rows within 1.0e-05" in gate.summary
+    assert (
+        "inference: 3 rows within 0.0e+00, top-1 equal on 100%; evaluate: 3 rows within 1.0e-05"
+        in gate.summary
+    )
     assert "top_1_accuracy 0.5 on both" in gate.summary
     assert gate.evidence["relative"] == pytest.approx(1.86e-5, rel=0.01)
     assert set(gate.evidence["per_input"]) == {"a", "b", "c"}

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from porter.families import FAMILIES
 from porter.gates.deploy import FORBIDDEN, _chain, _import_gate, _spec_gate
 from porter.records.engines import PackageFacts, SpecFacts
 from porter.records.gates import GateResult
 from porter.records.plan import FilePlan, PlannedFile
 from tests.repositories import write
 
+FAMILY = FAMILIES["image-classification"]
 PACKAGE = "nvidia_tao_deploy/cv/net"
 SOURCES = {
     f"{PACKAGE}/__init__.py": "",
@@ -97,12 +99,12 @@ def test_a_package_that_lies_elsewhere(root: Path, place: str, said: str) -> Non
 
 def specs(**changed: SpecFacts) -> dict[str, SpecFacts]:
     """Return specs that chain, but for those given."""
-    good = SpecFacts(missing=("results_dir", "dataset.root_dir"), resolved=_chain("net"))
+    good = SpecFacts(missing=("results_dir", "dataset.root_dir"), resolved=_chain("net", FAMILY))
     return {mode: changed.get(mode, good) for mode in ("gen_trt_engine", "inference", "evaluate")}
 
 
 def test_specs_that_chain() -> None:
-    gate = _spec_gate("net", specs())
+    gate = _spec_gate("net", FAMILY, "dataset.root_dir", specs())
     assert gate.state == "passed"
     assert set(gate.evidence["resolved"]) == {"gen_trt_engine", "inference", "evaluate"}
 
@@ -120,17 +122,19 @@ def test_specs_that_chain() -> None:
 )
 @pytest.mark.parametrize("value", ["/elsewhere", None])
 def test_a_path_off_the_chain(mode: str, key: str, value: str | None) -> None:
-    resolved = {**_chain("net"), key: value}
-    gate = _spec_gate("net", specs(**{mode: SpecFacts(missing=(), resolved=resolved)}))
+    resolved = {**_chain("net", FAMILY), key: value}
+    gate = _spec_gate(
+        "net", FAMILY, "dataset.root_dir", specs(**{mode: SpecFacts(missing=(), resolved=resolved)})
+    )
     assert gate.state == "failed"
-    assert gate.summary == f"{mode}.yaml: {key} is {value}, the chain has {_chain('net')[key]}"
+    assert gate.summary == f"{mode}.yaml: {key} is {value}, the chain has {_chain('net', FAMILY)[key]}"
 
 
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
         (
-            SpecFacts(missing=("results_dir", "dataset.num_classes"), resolved=_chain("net")),
+            SpecFacts(missing=("results_dir", "dataset.num_classes"), resolved=_chain("net", FAMILY)),
             "evaluate.yaml leaves dataset.num_classes to the user",
         ),
         (
@@ -140,12 +144,12 @@ def test_a_path_off_the_chain(mode: str, key: str, value: str | None) -> None:
     ],
 )
 def test_a_spec_that_does_not_resolve(facts: SpecFacts, said: str) -> None:
-    gate = _spec_gate("net", specs(evaluate=facts))
+    gate = _spec_gate("net", FAMILY, "dataset.root_dir", specs(evaluate=facts))
     assert gate.state == "failed"
     assert gate.summary == said
 
 
 def test_without_a_schema_no_spec_resolves() -> None:
-    gate = _spec_gate("net", {})
+    gate = _spec_gate("net", FAMILY, "dataset.root_dir", {})
     assert gate.state == "failed"
     assert gate.summary.count("its schema does not import") == 3

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from porter.gates import engines
+from porter.families import FAMILIES
 from porter.gates.engines import BATCHES, PROFILE, _Bench, _engine_gate, _engine_problems, _scripts_gate
 from porter.gates.metrics import metric_problem
 from porter.records.engines import DeployOutcome
@@ -24,6 +24,7 @@ from porter.views import View
 from porter.workspace import Workspace
 from tests.generate.test_render import context, inspection
 
+FAMILY = FAMILIES["image-classification"]
 FLAGS = {"fp32": [], "fp16": ["FP16"], "int8": ["FP16", "INT8"], "qdq": ["STRONGLY_TYPED"]}
 IMAGES = tuple(f"{number:016x}" for number in range(8))
 CLASSES = ("zebra", "ant", "bee")
@@ -118,6 +119,7 @@ def test_calibration_sees_the_tensors_of_inference(images: tuple[str, ...], said
 def bench(tmp_path: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> _Bench:
     """Folders as a good run leaves them, on a machine without TensorRT."""
     monkeypatch.setattr(Runtimes, "rehearses", True)
+    monkeypatch.setattr(PortSession, "family", FAMILY)
     session = PortSession(Workspace.create(tmp_path / "port", PortOptions(source="a/b")), Ui(quiet=True))
     made = _Bench(
         session, context(reference, inspection()), View(root="/view", images={"test": 8}), ("a", "b", "c")
@@ -148,7 +150,7 @@ def ran_well() -> dict[str, DeployOutcome]:
     """Return the outcomes of a run without a fault."""
     made = {f"engine-{kind}": built(kind) for kind in FLAGS}
     for mode in ("inference", "evaluate"):
-        files = dict.fromkeys(engines._FILES[mode], 100)
+        files = dict.fromkeys(FAMILY.deployed[mode], 100)
         labels = [f"{mode}-{batch}" for batch in BATCHES] + ["inference-fp16"] * (mode == "inference")
         made |= {label: outcome(label, files=files, inputs=IMAGES) for label in labels}
     refused = "ValueError: choose another gen_trt_engine.tensorrt.max_batch_size"
@@ -169,8 +171,8 @@ def test_a_run_without_a_fault(
     monkeypatch.setattr(Runtimes, "rehearses", rehearses)
     gate = scripts(bench, mode)
     assert gate.state == state
-    assert "3 rows at batches 1, 3, 5" in gate.summary
-    assert gate.evidence["rows"]["evaluate-5" if mode == "evaluate" else "inference-fp16"] == 3
+    assert "at batches 1, 3, 5 as the trainer: 3 rows" in gate.summary
+    assert gate.evidence["images"]["evaluate-5" if mode == "evaluate" else "inference-fp16"] == 3
     assert ("stand_in" in gate.evidence) == rehearses
 
 

@@ -14,7 +14,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
 
 NAMED = 20
-_GREY = frozenset({"1", "L", "P", "I", "I;16"})
+_BYTES = frozenset({"1", "L", "P"})
+_WIDE = frozenset({"I", "I;16", "I;16B"})
+"""Modes of grey masks, as Pillow names them."""
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +78,6 @@ def spread(stems: list[str], limit: int) -> list[str]:
 
 def look(root: Path, image: Path, mask: Path | None) -> tuple[list[tuple[str, str]], list[int], bool]:
     """Return what is wrong with an image and its mask, the mask's grey levels, and whether it has colours."""
-    import numpy
     from PIL import Image
 
     problems: list[tuple[str, str]] = []
@@ -86,8 +87,10 @@ def look(root: Path, image: Path, mask: Path | None) -> tuple[list[tuple[str, st
             with Image.open(path) as opened:
                 opened.load()
                 sizes.append(opened.size)
-                if path == mask and opened.mode in _GREY:
-                    levels = [int(level) for level in numpy.unique(numpy.asarray(opened))]
+                if path == mask and opened.mode in _BYTES:
+                    levels = [level for level, count in enumerate(opened.histogram()) if count]
+                elif path == mask and opened.mode in _WIDE:
+                    levels = sorted({int(level) for level in opened.getdata()})
                 elif path == mask:
                     coloured = True
         except Exception as error:

@@ -122,6 +122,10 @@ class ConsistencyFacts(Record, frozen=True, kw_only=True):
         engine_inputs: inputs of the engine that was built, where that was recorded.
         settings: keys that the user chose with ``--set``.
         orders: orders of classes.
+        section: key of the spec's section on the dataset.
+        pl_module: module of the generated Lightning module, below the network's package.
+        has_class_file: whether deploy reads the classes from a file of the dataset.
+        has_mapping: whether the reference has a mapping of model parameters.
     """
 
     name: str
@@ -136,3 +140,7 @@ class ConsistencyFacts(Record, frozen=True, kw_only=True):
     engine_inputs: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     orders: tuple[ClassOrder, ...] = ()
+    section: str = "dataset"
+    pl_module: str = "model.classifier_pl_model"
+    has_class_file: bool = True
+    has_mapping: bool = True

@@ -28,7 +28,8 @@ def class_order(facts: ConsistencyFacts) -> GateResult:
         for order in facts.orders
         if order.found != order.expected
     ]
-    read = schemas(facts)["tao-deploy"].classes if "tao-deploy" in facts.repos else UNSORTED
+    reads = facts.has_class_file and "tao-deploy" in facts.repos
+    read = schemas(facts)["tao-deploy"].classes if reads else UNSORTED
     if read != UNSORTED:
         problems.append(
             f"{READER.format(name=facts.name)} reads {list(read or ())} from a file with {list(UNSORTED)}"
@@ -39,7 +40,9 @@ def class_order(facts: ConsistencyFacts) -> GateResult:
                 f"{path}:{call.lineno}: {ast.unparse(call)} changes the order of classes"
                 for call in _reorderings(tree)
             ]
-    said = f"{len(facts.orders)} files in one order; a file that is not sorted is read as it is"
+    said = f"{len(facts.orders)} places in one order"
+    if facts.has_class_file:
+        said += "; a file that is not sorted is read as it is"
     return verdict(
         "consistency-classes",
         facts,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from porter.gates.consistency.classes import READER, UNSORTED
 from porter.gates.consistency.verdict import PACKAGE
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TESTS: dict[Repo, str] = {"tao-pytorch": "tests/cv_unit_test", "tao-deploy": "tests"}
 """Where the generated tests of a repository lie; the schema's are with the trainer."""
+_MAPPING = "/model_params_mapping.py"
 _SUFFIXES = (".py", ".yaml")
 _AFTER_CLASSES = ("gt_label", "pred_score", "pred_label")
 
@@ -60,6 +61,7 @@ def gather_facts(session: PortSession) -> ConsistencyFacts:
     copies: tuple[Repo, ...] = holders if has_core and not session.tao.has_core else repos
     packages = {repo: read_package(session.workspace.clone_path(repo), repo, name) for repo in holders}
     module = session.reference.symbols["onnx_exporter"].rpartition(".")[0].replace(".", "/")
+    schemas = {repo: _import(session, repo, packages[repo].files) for repo in copies}
     return ConsistencyFacts(
         name=name,
         config_root=_config_roots(session),
@@ -67,12 +69,16 @@ def gather_facts(session: PortSession) -> ConsistencyFacts:
         why_no_deploy="" if session.tao.has_deploy else session.tao.why_no_deploy,
         files={repo: package.files for repo, package in packages.items()},
         above={repo: package.above for repo, package in packages.items()},
-        schemas={repo: _import(session, repo, packages[repo].files) for repo in copies},
+        schemas=schemas,
         exporter=(session.worktree / f"{module}.py").read_text(encoding="utf-8"),
         head=_head(session),
         engine_inputs=_engine_inputs(session),
         settings=tuple(session.options.settings),
-        orders=tuple(_orders(session)),
+        orders=tuple(_orders(session, schemas)),
+        section=session.reference.generated.dataset,
+        pl_module=session.reference.generated.pl_module,
+        has_class_file=session.family.layout == "folders",
+        has_mapping=any(file.path.endswith(_MAPPING) and file.present for file in session.reference.files),
     )
 
 
@@ -96,16 +102,17 @@ def _import(session: PortSession, repo: Repo, files: Mapping[str, str]) -> Schem
     name, worktree = session.options.name, session.workspace.clone_path(repo)
     exported = session.workspace.results / "gates" / "export" / f"{name}.onnx"
     deploys = repo == "tao-deploy"
+    reads = deploys and session.family.layout == "folders"
     onnx = [exported] if not deploys and exported.is_file() else []
     request = SchemaFactsRequest(
         name=name,
         reference=session.reference.name,
         config_root=_config_roots(session)[repo],
         specs={path: str(worktree / path) for path in files if _is_spec(path, repo, name)},
-        values={"results_dir": RESULTS_DIR, "dataset.root_dir": DATA},
+        values={"results_dir": RESULTS_DIR, f"{session.reference.generated.dataset}.root_dir": DATA},
         onnx=str(onnx[0]) if onnx else "",
-        reader=READER.format(name=name) if deploys else "",
-        classes=UNSORTED if deploys else (),
+        reader=READER.format(name=name) if reads else "",
+        classes=UNSORTED if reads else (),
     )
     return session.prove(
         f"schema-facts-{repo}",
@@ -150,16 +157,22 @@ def _engine_inputs(session: PortSession) -> tuple[str, ...]:
     return tuple(sorted(built.get("profiles", {})))
 
 
-def _orders(session: PortSession) -> Iterator[ClassOrder]:
+def _orders(session: PortSession, schemas: Mapping[Repo, SchemaFacts]) -> Iterator[ClassOrder]:
     """Yield every order of classes that the port has written, and what it has to be."""
     labels = session.classes
     dataset = session.journal.made("dataset", DatasetFacts).classes
     results = session.workspace.results
-    yield ClassOrder(
-        where="results/checkpoint/classes.txt",
-        found=read_classes(results / "checkpoint" / "classes.txt"),
-        expected=labels,
-    )
+    if session.family.layout == "folders":
+        yield ClassOrder(
+            where="results/checkpoint/classes.txt",
+            found=read_classes(results / "checkpoint" / "classes.txt"),
+            expected=labels,
+        )
+    key = f"{session.reference.generated.dataset}.palette"
+    for schema in schemas.values():
+        for where, spec in schema.specs.items():
+            if key in spec.values:
+                yield ClassOrder(where=where, found=palette_names(spec.values[key]), expected=labels)
     for folder in ("gates", "deploy"):
         for table in sorted((results / folder).rglob("result.csv")):
             where = table.relative_to(session.workspace.root).as_posix()
@@ -175,6 +188,12 @@ def read_classes(path: Path) -> tuple[str, ...]:
         return ()
     # As Python reads lines of a file: other breaks, such as U+2028, may be part of a name.
     return tuple(text.removesuffix("\n").split("\n")) if text else ()
+
+
+def palette_names(palette: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the classes that a palette trains, by their label ids."""
+    ids = {entry["seg_class"]: entry["label_id"] for entry in palette}
+    return tuple(sorted({entry["mapping_class"] for entry in palette}, key=lambda name: int(ids[name])))
 
 
 def read_heading(path: Path) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ _STEPS = ("evaluate", "inference", "export")
 def checkpoint(facts: ConsistencyFacts) -> GateResult:
     """Hold every reference to a latest checkpoint to the name under which the trainer writes it."""
     expected = f"{facts.name}_model"
-    module = f"{PACKAGE['tao-pytorch']}/cv/{facts.name}/model/classifier_pl_model.py"
+    module = f"{PACKAGE['tao-pytorch']}/cv/{facts.name}/{facts.pl_module.replace('.', '/')}.py"
     written = _written(facts, module)
     problems = unlike({f"{module}: checkpoint_filename": written}, expected, "the network's name")
     references: dict[str, str] = {}

@@ -11,7 +11,6 @@ from porter.gates.consistency.verdict import PACKAGE, stated, train_spec, train_
 from porter.records.consistency import ConsistencyFacts
 from porter.records.gates import GateResult
 
-_SECTION = "dataset.augmentation"
 _ARGUMENTS = {"image_mean": "mean", "image_std": "std"}
 _TAKERS = ("Loader", "EngineBuilder")
 
@@ -21,7 +20,8 @@ def normalisation(facts: ConsistencyFacts) -> GateResult:
     own, values = train_spec_path(facts.name), train_spec(facts).values
     problems: list[str] = []
     evidence: dict[str, Any] = {}
-    keys = [f"{_SECTION}.{name}" for name in _ARGUMENTS.values()]
+    section = f"{facts.section}.augmentation"
+    keys = [f"{section}.{name}" for name in _ARGUMENTS.values()]
     for key in keys:
         found = stated(facts, key)
         evidence |= found
@@ -65,11 +65,11 @@ def _used(facts: ConsistencyFacts) -> tuple[list[str], list[str]]:
             for name, value in given.items():
                 if value is not None:
                     places.append(f"{path}:{call.lineno}: {name}={ast.unparse(value)}")
-                    problems += _broken(path, name, value)
+                    problems += _broken(path, name, value, f"{facts.section}.augmentation")
         for name in _ARGUMENTS:
             for value in source.assigned(tree, name):
                 places.append(f"{path}:{value.lineno}: {name} = {ast.unparse(value)}")
-                problems += _broken(path, name, value)
+                problems += _broken(path, name, value, f"{facts.section}.augmentation")
     return places, problems
 
 
@@ -85,13 +85,13 @@ def _takers(tree: ast.Module) -> Iterator[ast.Call]:
             yield from (call for call in calls if ast.unparse(call.func) == "super().__init__")
 
 
-def _broken(path: str, name: str, value: ast.expr) -> list[str]:
+def _broken(path: str, name: str, value: ast.expr, section: str) -> list[str]:
     """Return a sentence where *value* is not *name* handed on, and not the spec's field."""
     inner = value
     while isinstance(inner, ast.Call) and source.called(inner) in ("tuple", "list") and len(inner.args) == 1:
         inner = inner.args[0]
     origin = source.dotted(inner)
-    field = f"{_SECTION}.{_ARGUMENTS[name]}"
+    field = f"{section}.{_ARGUMENTS[name]}"
     if origin.rpartition(".")[2] == name or f".{origin}".endswith(f".{field}"):
         return []
     return [f"{path}:{value.lineno}: {name} is {ast.unparse(value)}, not the spec's {field}"]

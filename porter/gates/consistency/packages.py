@@ -54,8 +54,9 @@ def params_mapping(facts: ConsistencyFacts) -> GateResult:
     own, values = train_spec_path(facts.name), train_spec(facts).values
     backbone = values.get("model.backbone.type", "no value")
     width: Any = facts.head[1] if len(facts.head) > 1 else "no head"
-    found = stated(facts, "model.head.in_channels")
-    for repo, schema in schemas(facts).items():
+    mapped = schemas(facts) if facts.has_mapping else {}
+    found = stated(facts, "model.head.in_channels") if facts.has_mapping else {}
+    for repo, schema in mapped.items():
         where = config_path(repo, facts, "model_params_mapping")
         if schema.mapping is None:
             found[f"{where}: map_params"] = "not there"
@@ -68,4 +69,6 @@ def params_mapping(facts: ConsistencyFacts) -> GateResult:
     types = stated(facts, "model.backbone.type")
     problems += unlike(types, backbone, f"{own}: model.backbone.type")
     said = f"{backbone}: {width} in {len(found)} places"
+    if not facts.has_mapping:
+        said = f"{backbone} in {len(types)} places; the reference has no mapping of parameters"
     return verdict("consistency-params-mapping", facts, problems, said, widths=found, head=list(facts.head))

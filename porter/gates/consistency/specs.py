@@ -20,9 +20,6 @@ from porter.gates.consistency.verdict import (
 from porter.records.consistency import ConsistencyFacts, SpecFacts
 from porter.records.gates import GateResult
 
-USERS = ("results_dir", "dataset.root_dir")
-"""Keys that only the user can give a value."""
-
 _CALIBRATION = ("gen_trt_engine.tensorrt.calibration.cal_image_dir",)
 _CALIBRATION_FILES = (*_CALIBRATION, "gen_trt_engine.tensorrt.calibration.cal_cache_file")
 _CHECKPOINT = "checkpoint"
@@ -32,18 +29,20 @@ _SPEC_FOLDERS = ("experiment_specs", "specs")
 def spec_keys(facts: ConsistencyFacts) -> GateResult:
     """Hold every key of every shipped spec to the schema, and ``???`` to what only the user knows."""
     shipped = specs(facts)
+    # Keys that only the user can give a value.
+    users = ("results_dir", f"{facts.section}.root_dir")
     problems: list[str] = []
     for path, spec in shipped.items():
         problems += [f"{path}: {key} is no field of the schema" for key in spec.unknown]
         problems += [f"{path}: {f'{key}: ' if key else ''}{why}" for key, why in spec.problems.items()]
         problems += [
-            f"{path}: {key} is ???, but only {', '.join(USERS)} are the user's to set"
+            f"{path}: {key} is ???, but only {', '.join(users)} are the user's to set"
             for key in spec.required
-            if key not in (*USERS, *_CALIBRATION_FILES)
+            if key not in (*users, *_CALIBRATION_FILES)
         ]
         problems += [
             f"{path}: {key} is set, but only the user can know it: it has to be ???"
-            for key in USERS
+            for key in users
             if key in spec.keys and key not in spec.required and key not in facts.settings
         ]
         problems += [
@@ -88,10 +87,10 @@ def image_size(facts: ConsistencyFacts) -> GateResult:
     own = train_spec_path(facts.name)
     values = train_spec(facts).values
     # Images that are no squares have keys of their own, in every spec and schema.
-    square = "dataset.img_height" not in values
-    keys = dict.fromkeys(("height", "width"), "dataset.img_size")
+    square = f"{facts.section}.img_height" not in values
+    keys = dict.fromkeys(("height", "width"), f"{facts.section}.img_size")
     if not square:
-        keys = {side: f"dataset.img_{side}" for side in keys}
+        keys = {side: f"{facts.section}.img_{side}" for side in keys}
     expected = {side: values.get(key, "no value") for side, key in keys.items()}
     problems: list[str] = []
     evidence: dict[str, Any] = {}
@@ -186,7 +185,7 @@ def _too_large(facts: ConsistencyFacts, exported: Any) -> list[str]:
     for task in ("inference", "evaluate"):
         values = tasks[task].values
         size = values.get(f"{task}.batch_size", -1)
-        key = "dataset.batch_size" if size == -1 else f"{task}.batch_size"
+        key = f"{facts.section}.batch_size" if size == -1 else f"{task}.batch_size"
         size = values.get(key)
         if not isinstance(size, int) or not smallest <= size <= largest:
             where = deploy_spec_path(facts.name, task)

@@ -11,6 +11,8 @@ from porter.records.inspection import ExportAttempt, Inspection, ModelProbe
 
 _REWRITTEN = ("_upsample_bicubic2d_aa", "adaptive_avg_pool2d", "col2im", "grid_sampler", "GridSample")
 _DIFFERS = "ONNX Runtime differs from torch"
+_PREPARED = ("image-classification", "semantic-segmentation")
+"""Tasks whose images are prepared as the model's processor says, by code that porter generates."""
 
 
 def check_supported(inspection: Inspection, transformers: str) -> None:
@@ -72,11 +74,7 @@ def check_supported(inspection: Inspection, transformers: str) -> None:
             f"model type {model_type} that gives it one",
             next_step=f"choose a checkpoint that was trained for {inspection.task.task}",
         )
-    if (
-        inspection.task.task == "image-classification"
-        and inspection.processor
-        and inspection.processor.caveats
-    ):
+    if inspection.task.task in _PREPARED and inspection.processor and inspection.processor.caveats:
         raise ModelRejectedError(
             f"The image processor of {ref} does something that porter cannot carry over yet.",
             why=" ".join(inspection.processor.caveats),
@@ -130,7 +128,7 @@ def rewritable(inspection: Inspection, probe: ModelProbe) -> ExportAttempt | Non
     may come of ONNX Runtime joining operations that a copy keeps apart.
     """
     tried = [attempt for attempt in probe.exports if attempt.exporter == "legacy"]
-    if inspection.task.task != "image-classification" or any(attempt.ok for attempt in tried):
+    if inspection.task.task not in _PREPARED or any(attempt.ok for attempt in tried):
         return None
     for attempt in reversed(tried):
         if attempt.operator.endswith(_REWRITTEN) or (attempt.error.startswith(_DIFFERS)):

@@ -43,9 +43,7 @@ class SegmentationContext(PortContext, frozen=True, kw_only=True):
             "BackboneConfig.type": Override(
                 value=self.backbone, options=(self.backbone,), description="Backbone architecture"
             ),
-            "DecodeHeadConfig.in_channels": Override(value=list(self.in_channels)),
-            "DecodeHeadConfig.feature_strides": Override(value=list(self.feature_strides)),
-            "DecodeHeadConfig.decoder_params": Override(value={"embed_dim": self.embed_dim}),
+            **self._decoder(),
             "AugmentationConfig.mean": Override(value=list(self.mean)),
             "AugmentationConfig.std": Override(value=list(self.std)),
             "SegmentConfig.num_classes": Override(value=self.num_classes),
@@ -63,6 +61,16 @@ class SegmentationContext(PortContext, frozen=True, kw_only=True):
             "ExportConfig.input_width": Override(value=self.width),
             "ExportConfig.input_height": Override(value=self.height),
             "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
+        }
+
+    def _decoder(self) -> dict[str, Override]:
+        """Return what the decoder of TAO's is told; a model that is held brings its own."""
+        if self.held is not None:
+            return {}
+        return {
+            "DecodeHeadConfig.in_channels": Override(value=list(self.in_channels)),
+            "DecodeHeadConfig.feature_strides": Override(value=list(self.feature_strides)),
+            "DecodeHeadConfig.decoder_params": Override(value={"embed_dim": self.embed_dim}),
         }
 
     def class_values(self, classes: Sequence[str]) -> dict[str, Any]:
@@ -122,14 +130,13 @@ def segmentation_context(
         )
     common = common_values(inspection, choice, name=name, year=year, classes=len(classes))
     reference, match = choice.reference, choice.strategy.backbone
-    assert match is not None
     assert inspection.processor is not None
     size = (common["height"], common["width"])
     context = SegmentationContext(
         **common,
         img_size=max(size),
-        embed_dim=match.embed_dim,
-        in_channels=match.widths,
+        embed_dim=match.embed_dim if match else 0,
+        in_channels=match.widths if match else (),
         feature_strides=_STRIDES,
         palette=palette_of(classes, reduced=inspection.processor.reduce_labels),
         resize=resize_of(inspection.processor, size, common["mode"], own=None),

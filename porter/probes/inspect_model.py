@@ -86,6 +86,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         else stages(model, inputs[:1], top["tensors"] if top else []),
         "maps": timm_models.maps(model, inputs[:1]) if timm else maps(model, inputs[:1]),
         "interpolates": interpolates(model, request["channels"]),
+        **({} if request["head"] else {"body": largest(model), "class_tensors": class_tensors(model)}),
     }
 
 
@@ -200,6 +201,29 @@ def head(model: Any, images: torch.Tensor) -> dict[str, Any] | None:
     if run(images[:1]) is None:
         return None
     return find_head(model, run, images, count)
+
+
+def largest(model: Any) -> str:
+    """Return the name of the child that holds most of the weights."""
+    sizes = {name: sum(each.numel() for each in child.parameters()) for name, child in model.named_children()}
+    return max(sizes, key=lambda name: sizes[name], default="")
+
+
+def class_tensors(model: Any) -> list[str]:
+    """Return the tensors whose size follows the number of classes: another number is built, and compared."""
+    import copy
+
+    import torch
+
+    config = copy.deepcopy(model.config)
+    config.num_labels = config.num_labels + 1
+    with torch.device("meta"):
+        other = type(model)(config).state_dict()
+    return sorted(
+        name
+        for name, tensor in model.state_dict().items()
+        if name in other and other[name].shape != tensor.shape
+    )
 
 
 def stages(model: Any, pixel_values: torch.Tensor, head_tensors: Sequence[str]) -> list[str]:

@@ -177,6 +177,8 @@ class ModelProbe(Record, frozen=True, kw_only=True):
             where there is none.
         interpolates: (height, width) of the model's own position embedding, where it fits that to images of
             other sizes when it is asked to; None where it is never asked.
+        body: of a model that is asked for no head: the child with most of its weights.
+        class_tensors: likewise, tensors whose size follows the number of classes.
     """
 
     transformers: str
@@ -191,6 +193,8 @@ class ModelProbe(Record, frozen=True, kw_only=True):
     stages: tuple[str, ...] = ()
     maps: str = ""
     interpolates: tuple[int, int] | None = None
+    body: str = ""
+    class_tensors: tuple[str, ...] = ()
 
 
 class Inspection(Record, frozen=True, kw_only=True):

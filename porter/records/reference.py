@@ -370,6 +370,8 @@ class HeldModel(Record, frozen=True, kw_only=True):
         stages: paths of the modules that are frozen by number.
         maps: the output with feature maps (B, C, H, W); empty where the model has none.
         batch_norms: whether there are any.
+        body: the part beside which a decoder trains alone; class_tensors: tensors that have a row for each
+            class. Of a model that makes maps of scores, which has no heads.
         interpolates: (height, width) for which its position embedding need not be interpolated; None where
             transformers is not asked to.
     """
@@ -377,11 +379,13 @@ class HeldModel(Record, frozen=True, kw_only=True):
     architecture: str
     config: dict[str, Any]
     attention: str
-    heads: tuple[str, ...]
-    embed_dim: int
-    head_bias: bool
+    heads: tuple[str, ...] = ()
+    embed_dim: int = 0
+    head_bias: bool = False
+    body: str = ""
+    class_tensors: tuple[str, ...] = ()
     combined: bool = False
-    stages: tuple[str, ...]
+    stages: tuple[str, ...] = ()
     maps: str = ""
     batch_norms: bool = False
     interpolates: tuple[int, int] | None = None

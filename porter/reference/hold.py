@@ -55,12 +55,17 @@ def holding(inspection: Inspection, reference: Reference, lifting: Lifting | Non
     reasons = []
     if inspection.model_type == timm_configs.MODEL_TYPE:
         reasons.append("the class of transformers is itself no more than a hold on a timm model")
+    dense = reference.task != "image-classification"
     head = probe.head
-    if head is None or not head.linear:
+    if dense and not probe.body:
+        reasons.append("its weights lie in no module of its own")
+    elif dense:
+        pass
+    elif head is None or not head.linear:
         reasons.append("no linear layer makes the logits, so its head cannot be replaced")
     elif _uneven(head, probe):
         reasons.append(f"its heads {head.linear} and {', '.join(head.others)} are of different widths")
-    if not probe.stages:
+    if not dense and not probe.stages:
         reasons.append("body and head are one module, so that neither can be frozen without the other")
     attention = lifting.attention if lifting else exported_attention(probe)
     if not attention:
@@ -72,8 +77,20 @@ def holding(inspection: Inspection, reference: Reference, lifting: Lifting | Non
     odd = sorted(key for key, value in config.items() if not _is_literal(value))
     if odd:
         reasons.append(f"{', '.join(odd)} of config.json cannot be written as Python")
-    if reasons or head is None:
+    if reasons:
         return Holding(reasons=tuple(reasons))
+    batch_norms = any(tensor.name.endswith(".running_mean") for tensor in probe.state)
+    if dense or head is None:
+        model = HeldModel(
+            architecture=inspection.architecture,
+            config=config,
+            attention=attention,
+            body=probe.body,
+            class_tensors=probe.class_tensors,
+            batch_norms=batch_norms,
+            interpolates=probe.interpolates,
+        )
+        return Holding(model=model)
     return Holding(
         model=HeldModel(
             architecture=inspection.architecture,
@@ -86,7 +103,7 @@ def holding(inspection: Inspection, reference: Reference, lifting: Lifting | Non
             stages=probe.stages,
             maps=probe.maps,
             interpolates=probe.interpolates,
-            batch_norms=any(tensor.name.endswith(".running_mean") for tensor in probe.state),
+            batch_norms=batch_norms,
         )
     )
 

@@ -21,6 +21,8 @@ class TimmOffer(Record, frozen=True, kw_only=True):
 
 def wants_finding(inspection: Inspection, reference: Reference) -> bool:
     """Return whether rules to a model of timm are missing and all that is missing; pure."""
+    if reference.task != "image-classification":
+        return False
     if inspection.model_type == timm_configs.MODEL_TYPE or timm_table(inspection.model_type) is not None:
         return False
     return bool(candidates(inspection.model_type, inspection.config)) and not _obstacles(
@@ -36,6 +38,8 @@ def timm_offer(inspection: Inspection, reference: Reference, finding: Finding | 
         reference: the network that the backbone is for.
         finding: what the rule finder made of it, where :func:`wants_finding` asked for it.
     """
+    if reference.task != "image-classification":
+        return TimmOffer(reasons=(f"timm has classifiers, and no models for {reference.task}",))
     wrapped = inspection.model_type == timm_configs.MODEL_TYPE
     table = None if wrapped else timm_table(inspection.model_type)
     if not wrapped and table is None and (finding is None or finding.attempt is None):

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from porter.records.inspection import ModelProbe, TensorInfo
+from porter.records.inspection import HeadFacts, ModelProbe, TensorInfo
 from porter.records.remap import Drop, Head, HeadTwin, Inert, RemapRules, Rename, Split
 
 ATTRIBUTE = "hf"
@@ -32,30 +32,14 @@ def held_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules:
 
     Args:
         source: tensor table of the checkpoint files.
-        probe: what transformers built of them; it names the head.
-
-    Raises:
-        ValueError: the probe found no linear head.
+        probe: what transformers built of them; it names the head, where the task has linear ones.
     """
-    if probe.head is None or not probe.head.linear:
-        raise ValueError("the model has no linear head")
-    head, others = probe.head.linear, probe.head.others
     built = {tensor.name for tensor in probe.state}
     return RemapRules(
         source="transformers",
         target=f"a backbone that holds the model as {ATTRIBUTE}",
         rename=(Rename(source="{name}", target=f"{ATTRIBUTE}.{{name}}"),),
-        head=Head(
-            source=f"{head}.{{leaf}}",
-            target=f"{ATTRIBUTE}.{head}.{{leaf}}",
-            source_module=head,
-            target_module=f"{ATTRIBUTE}.{head}",
-            std=_STD,
-            twins=tuple(
-                HeadTwin(source=f"{other}.{{leaf}}", target=f"{ATTRIBUTE}.{other}.{{leaf}}")
-                for other in others
-            ),
-        ),
+        head=_held_head(probe.head) if probe.head is not None and probe.head.linear else None,
         drop=tuple(
             Drop(source=tensor.name, reason="the class of transformers has no such tensor and leaves it out")
             for tensor in source
@@ -63,6 +47,20 @@ def held_rules(source: Sequence[TensorInfo], probe: ModelProbe) -> RemapRules:
         ),
         inert=(
             Inert(source="{name}", reason="its name is the source's own, and the output does not show it"),
+        ),
+    )
+
+
+def _held_head(facts: HeadFacts) -> Head:
+    return Head(
+        source=f"{facts.linear}.{{leaf}}",
+        target=f"{ATTRIBUTE}.{facts.linear}.{{leaf}}",
+        source_module=facts.linear,
+        target_module=f"{ATTRIBUTE}.{facts.linear}",
+        std=_STD,
+        twins=tuple(
+            HeadTwin(source=f"{other}.{{leaf}}", target=f"{ATTRIBUTE}.{other}.{{leaf}}")
+            for other in facts.others
         ),
     )
 

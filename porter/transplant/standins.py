@@ -274,13 +274,14 @@ def fold_patches(x, output_size, kernel_size, stride):
 def averaging_pool2d(x, output_size):
     """Average images (B, C, H, W) over the cells of a grid; also where its size does not divide theirs.
 
-    Then the averages are two products with constant matrices, which every exporter can write.
+    Then the averages are two products with constant matrices, which every exporter can write; where the size
+    divides, they are those of plain pooling.
     """
     sizes = tuple(int(size) for size in x.shape[-2:])
     cells = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
     cells = tuple(size if count is None else count for size, count in zip(sizes, cells))
     if all(size % count == 0 for size, count in zip(sizes, cells)):
-        return nn.functional.adaptive_avg_pool2d(x, cells)
+        return nn.functional.avg_pool2d(x, tuple(size // count for size, count in zip(sizes, cells)))
     rows, columns = (_averages(size, count, x) for size, count in zip(sizes, cells))
     return rows @ x @ columns.transpose(0, 1)
 

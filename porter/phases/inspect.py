@@ -101,6 +101,12 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
     from porter.reference.network import networks_for
 
     task = inspection.task.task
+    if session.options.embedded and task != "image-classification":
+        raise UsageError(
+            f"The embedded kit has no network for {task}.",
+            why="it is there to show and try porter, with image classification alone",
+            next_step="leave --embedded out, or name clones: --tao-pytorch PATH --tao-deploy PATH",
+        )
     release = session.tao.release()
     releases = {repo: session.tao.release(repo) for repo in session.tao.repos}
     clones = {repo: session.tao.clone(repo) for repo in session.tao.repos}

@@ -349,6 +349,7 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
         layout=family.layout,
         shift=int(inspection.processor.reduce_labels) if inspection.processor else 0,
         classes=len(session.classes),
+        cropped=inspection.processor is not None and inspection.processor.crop is not None,
     )
     answer = session.prove(
         "preprocessing",
@@ -370,7 +371,10 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
     said += f" (bound {answer.tolerance:.0e})"
     labels = [item.labels for item in answer.checks if item.labels is not None]
     if labels:
-        said += f"; {sum(labels)} pixels of {len(labels)} masks have another class than it gives them"
+        said += f"; {sum(labels)} pixels of {len(labels)} masks have a wrong class"
+        theirs = sum(item.processor_labels or 0 for item in answer.checks)
+        if theirs:
+            said += f", {theirs} another than the processor gives them, which blends neighbouring classes"
     if answer.fast:
         levels = {f"{item.image} ({item.dataset})": item.levels for item in answer.checks}
         most = max((item.levels or 0.0 for item in answer.checks), default=0.0)

@@ -80,7 +80,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
                 reference, measured = processors.compare(image, items[name].numpy(), std)
                 if name in labels:
                     numpy.save(work / f"{Path(name).stem}.val.mask.npy", labels[name].numpy())
-                    measured["labels"] = processors.different(image, datasets, name, labels[name].numpy())
+                    measured |= processors.labels(image, datasets, name, labels[name].numpy())
             kept = [work / f"{Path(name).stem}.{split}.{side}.npy" for side in ("hf", "tao")]
             numpy.save(kept[0], reference)
             numpy.save(kept[1], items[name].numpy())
@@ -124,6 +124,7 @@ class _Processors:
                 next_step="check preprocessor_config.json",
             )
         self._mode, self._bound = request["mode"], request["levels"]
+        self._shift, self._cropped = request["shift"], request["cropped"]
 
     def compare(self, image: Any, candidate: Any, std: Any) -> tuple[Any, dict[str, Any]]:
         """Return what the processor makes of *image*, and how far *candidate* is from it."""
@@ -155,18 +156,32 @@ class _Processors:
             "exact": exact,
         }
 
-    def different(self, image: Any, root: Path, name: str, candidate: Any) -> int:
-        """Return how many pixels of a mask have another class than the processor gives them."""
+    def labels(self, image: Any, root: Path, name: str, candidate: Any) -> dict[str, int]:
+        """Return how many pixels of a mask have another class than they should.
+
+        Some processors resize masks like images, and give pixels between two classes a third one. Where a
+        processor does nothing but resize, the nearest pixel of the file is right, whatever it makes of it.
+        """
         import numpy
         from PIL import Image
 
         with Image.open(root / "masks" / "val" / f"{Path(name).stem}.png") as opened:
             mask = numpy.asarray(opened)
+        found = numpy.squeeze(candidate)
         assert self.first is not None
         made = self.first(image.convert(self._mode), segmentation_maps=mask, return_tensors="np")
-        wanted = numpy.asarray(made["labels"][0])
-        found = numpy.squeeze(candidate)
-        return int((wanted != found).sum()) if wanted.shape == found.shape else wanted.size
+        theirs = _unequal(numpy.asarray(made["labels"][0]), found)
+        if self._cropped:
+            return {"labels": theirs}
+        small = Image.fromarray(mask).resize(found.shape[::-1], resample=Image.Resampling.NEAREST)
+        wanted = numpy.asarray(small).astype(numpy.int64)
+        if self._shift:
+            wanted = numpy.where((wanted == 0) | (wanted == 255), 255, wanted - 1)
+        return {"labels": _unequal(wanted, found), "processor_labels": theirs}
+
+
+def _unequal(wanted: Any, found: Any) -> int:
+    return int((wanted != found).sum()) if wanted.shape == found.shape else int(wanted.size)
 
 
 def _picture(checks: list[dict[str, Any]], processor: Any, folder: Path) -> None:

@@ -438,6 +438,7 @@ class PreprocessRequest(Record, frozen=True, kw_only=True):
         section: key of the spec's section that the data module is given.
         layout: how its datasets lie on disk: class folders, or images with masks.
         shift: grey level of the first class in a mask; classes: how many there are.
+        cropped: whether the processor does more than resize to the model's size.
         images: image files; empty: the probe draws some (several sizes and modes, PNG and JPEG).
         mode: PIL mode of what the model takes.
         fast: whether the model asks for the processor that resizes with torchvision.
@@ -457,6 +458,7 @@ class PreprocessRequest(Record, frozen=True, kw_only=True):
     layout: ImageLayout = "folders"
     shift: int = 0
     classes: int = 1
+    cropped: bool = False
     levels: float = 8.0
     tolerance: float = 1e-6
 
@@ -471,7 +473,8 @@ class PreprocessCheck(Record, frozen=True, kw_only=True):
         levels: largest difference from the processor that resizes with torchvision, in levels of 255; None
             where the model does not ask for it.
         exact: whether max_abs is from a processor that resizes with Pillow, as both sides do here.
-        labels: pixels of the mask that have another class than the processor gives them; None without one.
+        labels: pixels of the mask that have another class than they should; None without a mask.
+        processor_labels: pixels that have another class than the model's processor gives them.
     """
 
     image: str
@@ -486,6 +489,7 @@ class PreprocessCheck(Record, frozen=True, kw_only=True):
     levels: float | None = None
     exact: bool = True
     labels: int | None = None
+    processor_labels: int | None = None
 
 
 class PreprocessAnswer(Record, frozen=True, kw_only=True):

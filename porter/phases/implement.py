@@ -104,6 +104,7 @@ def target_spec(session: PortSession, context: PortContext, root: Path | None = 
         pl_module=f"{package}.{generated.pl_module}:{context.prefix}PlModel",
         data_module=f"{package}.{generated.data_module}:{context.prefix}DataModule",
         overrides={"results_dir": str(session.workspace.results)},
+        backbone_weights=generated.backbone_weights,
         classes=session.family.probe_classes(context.num_classes),
     )
 

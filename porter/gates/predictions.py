@@ -25,8 +25,6 @@ from porter.views import View
 
 _PREDICTION_TOLERANCE = 1e-4
 _DEPTH_TOLERANCE = 1e-4
-"""Half a level of 65535 is a good tenth of it."""
-
 _LEAST_SPREAD = 1e-2
 _EQUAL_PIXELS = 0.999
 """Share of equal pixels: where two classes are equally likely, rounding decides."""

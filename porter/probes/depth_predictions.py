@@ -61,7 +61,11 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             problems.append(f"the depth map of {path.name} is {said}")
             break
         lowest, highest, mean = rows[name]
-        maps.add(wanted, lowest + levels / ROUND * (highest - lowest))
+        level_size = (highest - lowest) / ROUND
+        apart = lowest + levels * level_size - wanted
+        # Half a level is what rounding to levels may make of the model's own number.
+        beyond = apart.sign() * (apart.abs() - 0.5 * level_size).clamp(min=0)
+        maps.add(wanted, wanted + beyond)
         stated = torch.tensor([lowest, highest, mean], dtype=torch.float64)
         numbers.add(torch.stack([wanted.min(), wanted.max(), wanted.mean()]), stated)
         spread = max(spread, float((wanted.max() - wanted.min()) / wanted.abs().max().clamp(min=1e-12)))

@@ -174,8 +174,8 @@ class DepthPredictionsAnswer(Record, frozen=True, kw_only=True):
 
     Attributes:
         images: images compared.
-        relative, max_abs: how far the depth maps are from the model's; levels that they are written in are
-            part of it.
+        relative, max_abs: how far the depth maps are from the model's, beyond half a level of those that they
+            are written in.
         numbers: how far the rows of ``result.csv`` are from the model's least, greatest and mean depth.
         spread: the largest range of a depth map, as a share of its values: of a flat one nothing is learnt.
         problems: what is wrong with the files, one sentence each.

@@ -140,7 +140,9 @@ def _value_notes(split: DepthSplit, asked: CheckDepth, relative: bool) -> list[s
         )
     notes = []
     if split.decoded < split.images:
-        notes.append(f"{split.decoded} of {split.images} lines of {split.name}.txt were decoded, evenly spread")
+        notes.append(
+            f"{split.decoded} of {split.images} lines of {split.name}.txt were decoded, evenly spread"
+        )
     share = split.measured / split.pixels
     notes.append(
         f"{split.name}: {share:.0%} of the pixels have {what}, {split.least:.4g} to {split.greatest:.4g}"

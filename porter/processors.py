@@ -83,7 +83,10 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
         if longest is not None:
             caveats.append(f"{kind} bounds the longer side of an image.")
         if size is not None:
-            size = (max(1, round(size[0] / multiple)) * multiple, max(1, round(size[1] / multiple)) * multiple)
+            size = (
+                max(1, round(size[0] / multiple)) * multiple,
+                max(1, round(size[1] / multiple)) * multiple,
+            )
     if merged.get("do_center_crop") and merged.get("crop_size") is not None:
         crop, edge, _ = _size(merged["crop_size"], "crop_size", square=True)
         crop = crop or (edge, edge) if edge else crop

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from porter.gates.metrics import metric_problem
 from porter.gates.predictions import predictions_gate
 from porter.gates.results import blocked, failed, log_tail, passed
 from porter.generate.fileplan import SPEC
@@ -27,6 +28,9 @@ from porter.session import PortSession
 from porter.views import View, write_classes
 
 _HOURS = 3600
+_ROUNDING = 1e-5
+"""Sums of many floats are not equal to the last bit in two processes, whose memory lies differently."""
+
 _MODES = ("train", "evaluate", "inference", "export")
 
 
@@ -314,8 +318,9 @@ def entrypoint_gate(session: PortSession, context: PortContext) -> GateResult:
     ours, first = results / "evaluate" / "results.json", trained / "evaluate" / "results.json"
     if result.exit_code != 0:
         return failed("entrypoint", f"the console command ended with {result.exit_code}", text=log)
-    if not ours.is_file() or ours.read_bytes() != first.read_bytes():
-        return failed("entrypoint", "the console command's results.json is not the script's", text=log)
+    apart = metric_problem(first, ours, tolerance=_ROUNDING, whose="the script's")
+    if apart:
+        return failed("entrypoint", f"the console command: {apart}", text=log)
     return passed(
         "entrypoint",
         f"`{context.name} evaluate` launched the script in {result.seconds:.0f} s; same results.json",

@@ -77,7 +77,9 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
         Validation takes its images one by one, each of its own size.
         """
         sizes = {split: 1 if split == "val" else batch for split in SPLITS}
-        entries = [f"{self.dataset_section}.{split}_dataset.batch_size={size}" for split, size in sizes.items()]
+        entries = [
+            f"{self.dataset_section}.{split}_dataset.batch_size={size}" for split, size in sizes.items()
+        ]
         return entries + [f"{self.dataset_section}.{split}_dataset.workers=0" for split in SPLITS]
 
     def dataset(self, root: str, classes: Sequence[str]) -> list[str]:
@@ -100,9 +102,7 @@ def farthest(inspection: Inspection) -> float:
     return float(inspection.config.get("max_depth") or 1)
 
 
-def depth_context(
-    inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int
-) -> DepthContext:
+def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int) -> DepthContext:
     """Return the template values of one port; pure.
 
     Args:

@@ -232,8 +232,10 @@ def _build(session: PortSession, root: Path, context: PortContext, step: str = "
 
 def _convert(session: PortSession, plan: WeightPlan, target: TargetSpec) -> Conversion:
     path = checkpoint_path(session)
-    # The head's rows are in the labels' order; a dataset root that has this file keeps it.
-    write_classes(path.parent, session.classes)
+    if session.classes:
+        # The head's rows are in the labels' order; a dataset root that has this file keeps it.
+        write_classes(path.parent, session.classes)
+    path.parent.mkdir(parents=True, exist_ok=True)
     folder = session.inspection.source.folder
     request = ConvertRequest(
         folder=folder,

@@ -131,9 +131,7 @@ def train_arguments(request: dict[str, Any], package: str) -> dict[str, str]:
     script = importlib.import_module(f"{package}.scripts.train")
     # Classes, or functions that make their objects.
     made = ("datamodule", "plmodel", "plmodule")
-    stubs = {
-        name: mock.MagicMock() for name in vars(script) if name.replace("_", "").lower().endswith(made)
-    }
+    stubs = {name: mock.MagicMock() for name in vars(script) if name.replace("_", "").lower().endswith(made)}
     with mock.patch.multiple(script, Trainer=_Recorder, **stubs), _gpus(torch):
         cfg = build_config(request)
         kwargs: dict[str, Any] = {}

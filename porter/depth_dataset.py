@@ -44,7 +44,8 @@ def check(
         probes: runs the probe that opens the images.
         root: folder with the lists.
         relative: whether depth maps hold inverse depth.
-        nearest, farthest: what a metric model takes for depth, in metres.
+        nearest: what is not farther than this is no depth for a metric model, in metres.
+        farthest: nor is what is not nearer than this.
 
     Raises:
         DataError: the trainer could not use it as it is; says where and what to do.
@@ -105,8 +106,8 @@ def _refuse_split(split: DepthSplit) -> None:
     if split.strange:
         raise DataError(
             f"{split.name}.txt has a line that is no list of paths: {split.strange[0][:80]!r}.",
-            why="a line is one path, two, or three of a pair of eyes, with one blank between them; TAO has no "
-            "way to write a path that has a blank itself",
+            why="a line is one path, two, or three of a pair of eyes, with one blank between them; a path that "
+            "has a blank itself cannot be written",
             next_step="mend the line, or rename the file",
         )
     if split.outside:
@@ -134,8 +135,8 @@ def _value_notes(split: DepthSplit, asked: CheckDepth, relative: bool) -> list[s
     if not split.measured:
         raise DataError(
             f"No pixel of the depth maps of {split.name}.txt has a depth.",
-            why=f"{what} lies between {asked.above:g} and {asked.below:g}; a .png is read as the whole numbers "
-            "that it holds",
+            why=f"{what} lies between {asked.above:g} and {asked.below:g}; a .png is read as the whole "
+            "numbers that it holds",
             next_step=f"write .pfm files of {what}",
         )
     notes = []

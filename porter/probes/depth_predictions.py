@@ -37,7 +37,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     problems: list[str] = []
     maps, numbers = Difference(), Difference()
     spread = 0.0
-    common = os.path.commonpath([os.path.dirname(name) for name in request["images"]])
+    common = os.path.commonpath([str(Path(name).parent) for name in request["images"]])
     for name in request["images"]:
         path = Path(name)
         with Image.open(path) as opened:

@@ -1,7 +1,7 @@
-"""Makes small images of boxes before a ramp, with their exact depth, so that a port can be tried without data.
+"""Makes small images of boxes before a ramp, with exact depth, so that a port can be tried without data.
 
-Request: ``porter.records.probes.MakeDepth``; answer: ``MadeDataset``. What is near is bright and warm, what is
-far is dark and cold. A strip of every image shows noise, whose depth was not measured.
+Request: ``porter.records.probes.MakeDepth``; answer: ``MadeDataset``. What is near is bright and warm, what
+is far is dark and cold. A strip of every image shows noise, whose depth was not measured.
 """
 
 from __future__ import annotations

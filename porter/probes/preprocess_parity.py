@@ -274,7 +274,7 @@ def _place_in_lists(images: list[Path], root: Path, request: dict[str, Any], con
     for name, path in placed.items():
         shutil.copyfile(path, root / name)
     (root / "images.txt").write_text("".join(f"{name}\n" for name in placed), encoding="utf-8")
-    overrides = {}
+    overrides: dict[str, Any] = {}
     for task in ("train", "val", "test", "infer"):
         [source] = config[f"{task}_dataset"].data_sources
         key = f"{request['section']}.{task}_dataset"

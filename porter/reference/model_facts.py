@@ -89,7 +89,8 @@ class Native(Record, frozen=True, kw_only=True):
         image_argument: the argument that takes the image size; empty where the class fits every size.
         own_size: image size of an entry that passes none.
         position_embedding: whether ``pos_embed`` has the class token first and then a square grid.
-        head: path of the head; features: formula for the width of what it is given.
+        head: path of the head; empty where there is none, because there are no classes.
+        features: formula for the width of what it, or a decoder's last layer, is given.
         widths: formula for the channels of the feature maps that a decoder is given; empty for none.
         layers: formula for the numbers of the blocks whose outputs a decoder is given; empty for none.
         sizes: by the name that the network itself has for them, what ``facts``, ``features`` and ``widths``
@@ -111,7 +112,7 @@ class Native(Record, frozen=True, kw_only=True):
     image_argument: str = ""
     own_size: int = 224
     position_embedding: bool = False
-    head: str
+    head: str = ""
     features: str
     widths: str = ""
     layers: str = ""

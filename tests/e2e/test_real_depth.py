@@ -48,6 +48,7 @@ PROCESSOR: dict[str, Any] = {
 REPEATED = 10
 LEARNING = (
     "dataset.train_dataset.batch_size=4",
+    "dataset.test_dataset.batch_size=4",
     "train.num_epochs=15",
     "train.checkpoint_interval=15",
     "train.validation_interval=15",
@@ -136,8 +137,9 @@ def learned(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, float]:
     """Relative error on the four images that were trained on: as they are, and with something wrong."""
-    workspace, folder = ported[0], tmp_path_factory.mktemp("learning")
-    results = folder / "results"
+    workspace, scratch = ported[0], tmp_path_factory.mktemp("learning")
+    folder, results = scratch / "data", scratch / "results"
+    folder.mkdir()
     results.mkdir()
     lines = lines_of(workspace / ".porter" / "data", "train")[:4]
     upside = [[image, inverted(depth, folder / f"{place}.pfm")] for place, (image, depth) in enumerate(lines)]
@@ -178,7 +180,7 @@ def learned(
         steps=tuple(steps),
     )
     outcome = run_probe(
-        HostSandbox(tao_environment, folder / "runs"),
+        HostSandbox(tao_environment, scratch / "runs"),
         "run_scripts",
         request,
         ScriptsOutcome,

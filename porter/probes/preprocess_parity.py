@@ -161,7 +161,8 @@ class _Processors:
         from PIL import Image
 
         with Image.open(root / "masks" / "val" / f"{Path(name).stem}.png") as opened:
-            mask = numpy.asarray(opened)
+            # The processor writes into it where it reduces labels.
+            mask = numpy.array(opened)
         assert self.first is not None
         made = self.first(image.convert(self._mode), segmentation_maps=mask, return_tensors="np")
         wanted = numpy.asarray(made["labels"][0])

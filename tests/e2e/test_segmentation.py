@@ -107,7 +107,7 @@ def test_a_palette_in_another_order_is_seen_in_the_masks(ported: tuple[Path, Pat
 
 def test_masks_of_other_classes_are_no_predictions_of_the_model(ported: tuple[Path, Path, Done]) -> None:
     workspace = ported[1]
-    masks = workspace / "results" / "gates" / "inference" / "mask_labels"
+    masks = workspace / "results" / "gates" / "converted" / "inference" / "mask_labels"
     code, answer = repeated(workspace, "mask-predictions")
     good = from_json(answer, MaskPredictionsAnswer)
     assert (code, good.equal, good.problems) == (0, 1.0, ())

@@ -73,6 +73,7 @@ def ask(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) 
     runner.write_text(_RUNNER)
     with subprocess.Popen(
         [tao_environment.python, "-W", "ignore", runner, folder],
+        cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -349,6 +349,11 @@ def test_another_number_of_classes_brings_its_palette(values: SegmentationContex
     ]
 
 
+def test_a_name_is_nothing_that_a_spec_resolves() -> None:
+    found = Segmentation().class_names(("${results_dir}", "???", "a ? b"))
+    assert found == ("$ {results_dir}", "unknown", "a ? b")
+
+
 @pytest.mark.parametrize(
     ("labels", "names"),
     [

@@ -76,10 +76,17 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
     size: tuple[int, int] | None = None
     shortest: int | None = None
     crop: tuple[int, int] | None = None
+    keeps_ratio = bool(merged.get("keep_aspect_ratio"))
+    multiple = int(_number(merged, "ensure_multiple_of")) if merged.get("ensure_multiple_of") else 1
     if merged.get("do_resize", True) and merged.get("size") is not None:
         size, shortest, longest = _size(merged["size"], "size", square=bool(known.get("square", True)))
         if longest is not None:
             caveats.append(f"{kind} bounds the longer side of an image.")
+        if size is not None:
+            size = (
+                max(1, round(size[0] / multiple)) * multiple,
+                max(1, round(size[1] / multiple)) * multiple,
+            )
     if merged.get("do_center_crop") and merged.get("crop_size") is not None:
         crop, edge, _ = _size(merged["crop_size"], "crop_size", square=True)
         crop = crop or (edge, edge) if edge else crop
@@ -105,6 +112,8 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
         size=size,
         shortest_edge=shortest,
         resample=_resample(merged.get("resample", 2)),
+        keeps_ratio=keeps_ratio,
+        multiple=multiple,
         crop=crop,
         margin="even" if kind in _table()["even_margins"] else "down",
         rescale_factor=_number(merged, "rescale_factor") if merged.get("do_rescale", True) else None,

@@ -11,7 +11,7 @@ from porter.records.inspection import ExportAttempt, Inspection, ModelProbe
 
 _REWRITTEN = ("_upsample_bicubic2d_aa", "adaptive_avg_pool2d", "col2im", "grid_sampler", "GridSample")
 _DIFFERS = "ONNX Runtime differs from torch"
-_PREPARED = ("image-classification", "semantic-segmentation")
+_PREPARED = ("image-classification", "semantic-segmentation", "depth-estimation")
 """Tasks whose images are prepared as the model's processor says, by code that porter generates."""
 
 
@@ -74,10 +74,14 @@ def check_supported(inspection: Inspection, transformers: str) -> None:
             f"model type {model_type} that gives it one",
             next_step=f"choose a checkpoint that was trained for {inspection.task.task}",
         )
-    if inspection.task.task in _PREPARED and inspection.processor and inspection.processor.caveats:
+    processor = inspection.processor
+    caveats = list(processor.caveats) if processor else []
+    if processor and processor.keeps_ratio and inspection.task.task != "depth-estimation":
+        caveats.append(f"{processor.kind} keeps the aspect ratio while it fits an image into a size.")
+    if inspection.task.task in _PREPARED and caveats:
         raise ModelRejectedError(
             f"The image processor of {ref} does something that porter cannot carry over yet.",
-            why=" ".join(inspection.processor.caveats),
+            why=" ".join(caveats),
             next_step="choose another model",
         )
 

@@ -72,10 +72,11 @@ class Family(Protocol):
     def sized(self, height: int, width: int) -> dict[str, Any]:
         """Return what the spec says, by dotted key, for images of another size."""
 
-    def predicting(self, view: View, labels: Path) -> list[str]:
+    def predicting(self, context: PortContext, view: View, labels: Path) -> list[str]:
         """Return the spec entries (dotlist) for an inference of the view with the converted checkpoint.
 
         Args:
+            context: of the generated network.
             view: the gates' dataset root.
             labels: a folder with ``classes.txt`` in the model's order.
         """

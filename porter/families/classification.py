@@ -84,7 +84,7 @@ class Classification:
         keys = ("img_size", "img_size") if height == width else ("img_height", "img_width")
         return {f"dataset.{key}": edge for key, edge in zip(keys, (height, width), strict=True)}
 
-    def predicting(self, view: View, labels: Path) -> list[str]:
+    def predicting(self, context: PortContext, view: View, labels: Path) -> list[str]:
         """Return the spec entries for an inference of the view with the model's classes."""
         return [f"dataset.root_dir={labels}", f"dataset.test_dataset.images_dir={view.root}/test"]
 

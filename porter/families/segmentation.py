@@ -96,7 +96,7 @@ class Segmentation:
         """Return what the spec says, by dotted key, for images of another size."""
         return {"dataset.segment.img_size": max(height, width)}
 
-    def predicting(self, view: View, labels: Path) -> list[str]:
+    def predicting(self, context: PortContext, view: View, labels: Path) -> list[str]:
         """Return the spec entries for an inference of the view with the model's classes."""
         return [f"dataset.segment.root_dir={view.root}"]
 

@@ -10,24 +10,33 @@ from typing import Any
 _TOLERANCE = 1e-6
 
 
-def metric_problem(native: Path, engine: Path) -> str:
-    """Return how the deploy script's metrics differ from the trainer's; empty where they do not."""
+def metric_problem(
+    native: Path, engine: Path, *, tolerance: float = _TOLERANCE, whose: str = "the trainer's"
+) -> str:
+    """Return how the metrics of two scripts differ; empty where they do not.
+
+    Args:
+        native: file of the trainer's script.
+        engine: file of the deploy script, or of another that has to say the same.
+        tolerance: on the difference of two numbers; of large ones, on its share of them.
+        whose: what the first file is called.
+    """
     wanted, problem = read_metrics(native)
     if problem:
-        return f"the trainer's {problem}"
+        return f"{whose} {problem}"
     found, problem = read_metrics(engine)
     if problem:
         return problem
     if found.keys() != wanted.keys():
-        return f"results.json has {', '.join(found)}, the trainer's {', '.join(wanted)}"
+        return f"results.json has {', '.join(found)}, {whose} {', '.join(wanted)}"
     return "; ".join(
-        f"{key} is {found[key]!r}, the trainer's {value!r}"
+        f"{key} is {found[key]!r}, {whose} {value!r}"
         for key, value in wanted.items()
-        if not _are_equal(value, found[key])
+        if not _are_equal(value, found[key], tolerance)
     )
 
 
-def _are_equal(value: Any, other: Any) -> bool:
+def _are_equal(value: Any, other: Any, tolerance: float) -> bool:
     """Return whether both are numbers and the same, or both none.
 
     A NaN is at no distance from anything, so it is not.
@@ -35,7 +44,7 @@ def _are_equal(value: Any, other: Any) -> bool:
     if value is None or other is None:
         return value is other
     numbers = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in (value, other))
-    return numbers and abs(other - value) <= _TOLERANCE
+    return numbers and abs(other - value) <= tolerance * max(1.0, abs(value))
 
 
 def read_metrics(path: Path) -> tuple[dict[str, Any], str]:

@@ -11,6 +11,8 @@ from porter.records.base import Task
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts
 from porter.records.runs import (
+    DepthPredictionsAnswer,
+    DepthPredictionsRequest,
     MaskPredictionsAnswer,
     MaskPredictionsRequest,
     PredictionsAnswer,
@@ -22,6 +24,8 @@ from porter.session import PortSession
 from porter.views import View
 
 _PREDICTION_TOLERANCE = 1e-4
+_DEPTH_TOLERANCE = 1e-4
+_LEAST_SPREAD = 1e-2
 _EQUAL_PIXELS = 0.999
 """Share of equal pixels: where two classes are equally likely, rounding decides."""
 
@@ -135,7 +139,43 @@ def _masks(session: PortSession, view: View, results: Path, conversion: Conversi
     return passed("predictions", f"{said} (bound {_EQUAL_PIXELS:.1%}), {answer.classes} classes", **evidence)
 
 
+def _depths(session: PortSession, view: View, results: Path, conversion: Conversion) -> GateResult:
+    from porter.depth_dataset import images_of
+
+    request = DepthPredictionsRequest(
+        folder=session.inspection.source.folder,
+        architecture=session.inspection.architecture,
+        images=images_of(Path(view.root), "test"),
+        results=str(results / "inference"),
+    )
+    dataset = session.journal.made("dataset", DatasetFacts)
+    answer = session.prove(
+        "predictions",
+        {"request": request, "csv": session.fingerprint(results / "inference" / "result.csv")},
+        DepthPredictionsAnswer,
+        lambda: session.probe(
+            "depth_predictions",
+            request,
+            DepthPredictionsAnswer,
+            read=[request.folder, results, view.root, dataset.root],
+        ),
+    )
+    evidence: dict[str, Any] = {
+        name: getattr(answer, name) for name in ("images", "relative", "max_abs", "numbers", "spread")
+    }
+    said = (
+        f"{answer.images} depth maps: relative {answer.relative:.1e} from the model's, their numbers "
+        f"{answer.numbers:.1e}"
+    )
+    if answer.problems or not answer.images or max(answer.relative, answer.numbers) > _DEPTH_TOLERANCE:
+        return failed("predictions", "; ".join(answer.problems[:3]) or said, **evidence)
+    if answer.spread < _LEAST_SPREAD:
+        return failed("predictions", f"{said}; but the model gives one depth everywhere", **evidence)
+    return passed("predictions", f"{said} (bound {_DEPTH_TOLERANCE:.0e})", **evidence)
+
+
 _PREDICTIONS: dict[Task, Callable[[PortSession, View, Path, Conversion], GateResult]] = {
     "image-classification": _labels,
     "semantic-segmentation": _masks,
+    "depth-estimation": _depths,
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from porter.gates.metrics import metric_problem
 from porter.gates.predictions import predictions_gate
 from porter.gates.results import blocked, failed, log_tail, passed
 from porter.generate.fileplan import SPEC
@@ -26,6 +28,9 @@ from porter.session import PortSession
 from porter.views import View, write_classes
 
 _HOURS = 3600
+_ROUNDING = 1e-5
+"""Sums of many floats are not equal to the last bit in two processes, whose memory lies differently."""
+
 _MODES = ("train", "evaluate", "inference", "export")
 
 
@@ -47,8 +52,7 @@ def small_run(session: PortSession, context: PortContext, view: View, *more: str
     dataset = session.journal.made("dataset", DatasetFacts)
     overrides = [
         *context.dataset(view.root, dataset.classes),
-        f"{context.dataset_section}.batch_size={min(2, *view.images.values())}",
-        f"{context.dataset_section}.workers=0",
+        *context.loading(min(2, *view.images.values())),
         "train.num_epochs=1",
         *more,
     ]
@@ -115,17 +119,18 @@ def module_gates(session: PortSession, context: PortContext) -> Iterator[GateRes
             packages=[session.worktree],
         ),
     )
-    yield _module_gate(facts, context)
+    yield _module_gate(session, facts, context)
     yield _arguments_gate(facts)
 
 
-def _module_gate(facts: ModuleFacts, context: PortContext) -> GateResult:
-    owner = facts.hooks.get("_build_model", "")
+def _module_gate(session: PortSession, facts: ModuleFacts, context: PortContext) -> GateResult:
+    builder = session.reference.hooks[0]
+    owner = facts.hooks.get(builder, "")
     problems = []
     if facts.model_class != facts.built_class:
         problems.append(f"pl.model is a {facts.model_class}, not the generated {facts.built_class}")
     if not owner.endswith(f"{context.prefix}PlModel"):
-        problems.append(f"_build_model is {owner}'s, not the generated class's")
+        problems.append(f"{builder} is {owner}'s, not the generated class's")
     if facts.checkpoint_filename != f"{context.name}_model":
         problems.append(f"checkpoint_filename is {facts.checkpoint_filename}")
     for names, what in (
@@ -135,7 +140,8 @@ def _module_gate(facts: ModuleFacts, context: PortContext) -> GateResult:
     ):
         if names:
             problems.append(f"{', '.join(names[:3])} {what}")
-    if not facts.head or facts.trainable_when_frozen != facts.head:
+    freezes = bool(session.reference.generated.freeze)
+    if freezes and (not facts.head or facts.trainable_when_frozen != facts.head):
         left = ", ".join(facts.trainable_when_frozen[:3]) or "nothing"
         problems.append(f"with a frozen backbone {left} trains, not the head alone")
     if problems:
@@ -184,9 +190,8 @@ def script_gates(session: PortSession, context: PortContext, conversion: Convers
     weights = session.reference.generated.weights
     start = small_run(session, context, view, f"{weights}={conversion.checkpoint}")
     converted = (
-        *session.family.predicting(view, labels),
-        f"{context.dataset_section}.batch_size=2",
-        f"{context.dataset_section}.workers=0",
+        *session.family.predicting(context, view, labels),
+        *context.loading(2),
         f"inference.checkpoint={conversion.checkpoint}",
     )
     steps = [ScriptStep(mode=mode, results_dir=str(results), overrides=start) for mode in _MODES]
@@ -297,7 +302,8 @@ def entrypoint_gate(session: PortSession, context: PortContext) -> GateResult:
         "evaluate",
         "-e",
         str(session.worktree / SPEC.format(name=context.name)),
-        *small_run(session, context, view),
+        # The launcher makes one line of its arguments and splits that again.
+        *map(shlex.quote, small_run(session, context, view)),
         f"results_dir={results}",
         f"evaluate.checkpoint={checkpoint}",
     ]
@@ -312,8 +318,9 @@ def entrypoint_gate(session: PortSession, context: PortContext) -> GateResult:
     ours, first = results / "evaluate" / "results.json", trained / "evaluate" / "results.json"
     if result.exit_code != 0:
         return failed("entrypoint", f"the console command ended with {result.exit_code}", text=log)
-    if not ours.is_file() or ours.read_bytes() != first.read_bytes():
-        return failed("entrypoint", "the console command's results.json is not the script's", text=log)
+    apart = metric_problem(first, ours, tolerance=_ROUNDING, whose="the script's")
+    if apart:
+        return failed("entrypoint", f"the console command: {apart}", text=log)
     return passed(
         "entrypoint",
         f"`{context.name} evaluate` launched the script in {result.seconds:.0f} s; same results.json",

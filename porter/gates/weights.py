@@ -31,7 +31,6 @@ from porter.records.weights import (
 from porter.session import PortSession
 
 if TYPE_CHECKING:
-    from porter.families import Family
     from porter.records.remap import RemapRules
 
 _BY_KEY = "pretrained_backbone_path"
@@ -214,7 +213,7 @@ def _parity(
         channels=inspection.channels,
         tolerance=_tolerance(weight_plan),
         ways=session.reference.generated.loaders,
-        **_other_size(session.family, inspection.image_size),
+        **_other_size(session, inspection.image_size),
     )
     answer = session.prove(
         "parity_tao",
@@ -266,12 +265,17 @@ def _parity(
     return passed("parity-tao", f"{numbers}, {said}{_of_size(other)}", **evidence)
 
 
-def _other_size(family: Family, size: tuple[int, int] | None) -> dict[str, Any]:
+def _other_size(session: PortSession, size: tuple[int, int] | None) -> dict[str, Any]:
     """Return the request for another size than the model's own: 64 pixels more, or twice a small one."""
+    from porter.reference.network import load_network
+
     if size is None:
         return {}
-    height, width = (edge + 64 if min(size) >= 64 else 2 * edge for edge in size)
-    return {"other_size": (height, width), "resized": family.sized(height, width)}
+    reference = session.reference
+    step = load_network(reference.name, reference.release.layout).input.multiple
+    wished = (edge + 64 if min(size) >= 64 else 2 * edge for edge in size)
+    height, width = (-(-edge // step) * step for edge in wished)
+    return {"other_size": (height, width), "resized": session.family.sized(height, width)}
 
 
 def _apart(other: OtherSize) -> bool:
@@ -422,8 +426,8 @@ def onnx_gate(session: PortSession, target: TargetSpec) -> GateResult:
         return failed("parity-onnx", "; ".join(reasons), **evidence)
     return passed(
         "parity-onnx",
-        f"relative {worst.relative:.1e} (bound {worst.tolerance:.0e}) at batches {batches}; top-1 agrees "
-        f"on {answer.agreement:.0%}",
+        f"relative {worst.relative:.1e} (bound {worst.tolerance:.0e}) at batches {batches}"
+        + (f"; top-1 agrees on {answer.agreement:.0%}" if session.classes else ""),
         **evidence,
     )
 

@@ -42,9 +42,11 @@ class Schema(Record, frozen=True, kw_only=True):
 
     Attributes:
         alias: name under which it imports the reference's schema.
+        modules: further modules of the reference's schema, by the names under which it imports them.
     """
 
     alias: str
+    modules: dict[str, str] = {}
     classes: tuple[SchemaClass, ...]
     helpers: tuple[str, ...]
     typing_names: tuple[str, ...]
@@ -109,7 +111,7 @@ def build_schema(
     if unused:
         raise KeyError(f"the reference's schema has no field for {sorted(unused)}")
     classes.append(_experiment(plan.sections, bases, generated))
-    return _with_imports(plan.alias, classes)
+    return _with_imports(plan, classes)
 
 
 def _experiment(
@@ -200,10 +202,12 @@ def _restated(item: ConfigField, override: Override) -> SchemaField:
     )
 
 
-def _with_imports(alias: str, classes: list[SchemaClass]) -> Schema:
+def _with_imports(plan: SchemaPlan, classes: list[SchemaClass]) -> Schema:
     fields = [field for item in classes for field in item.fields]
+    named = {text.partition(".")[0] for text in (*(c.base for c in classes), *(f.type for f in fields))}
     return Schema(
-        alias=alias,
+        alias=plan.alias,
+        modules={name: module for name, module in plan.modules.items() if name in named},
         classes=tuple(classes),
         helpers=tuple(sorted({field.helper for field in fields})),
         typing_names=tuple(sorted({name for field in fields for name in _TYPING.findall(field.type)})),

@@ -39,6 +39,8 @@ class Resize(Record, frozen=True, kw_only=True):
         resample: name of the PIL filter.
         shortest_edge: size of the shorter side before the centre is cropped; None where both sides change.
         sides: (height, width) before the centre is cropped; None where the resize is all.
+        keeps_ratio: whether one factor, which fits one side, resizes both.
+        multiple: of what the sides are multiples then.
         ratio: those sizes over the crop's (height, width); of a shortest edge over the crop's shorter side.
         margin: how half a pixel of an odd margin is rounded, as in ProcessorFacts.
         flipped: whether the channels are handed over in the opposite order.
@@ -49,6 +51,8 @@ class Resize(Record, frozen=True, kw_only=True):
     resample: str
     shortest_edge: int | None = None
     sides: tuple[int, int] | None = None
+    keeps_ratio: bool = False
+    multiple: int = 1
     ratio: tuple[float, float] = (1.0, 1.0)
     margin: str = "down"
     flipped: bool = False
@@ -114,6 +118,10 @@ class PortContext(Record, frozen=True, kw_only=True):
     def class_values(self, classes: Sequence[str]) -> dict[str, Any]:
         """Return what the spec has to say of *classes*, by dotted key; nothing for the model's own."""
         raise NotImplementedError
+
+    def loading(self, batch: int) -> list[str]:
+        """Return the spec entries (dotlist) for batches of at most *batch* images, loaded by one process."""
+        return [f"{self.dataset_section}.batch_size={batch}", f"{self.dataset_section}.workers=0"]
 
     def dataset(self, root: str, classes: Sequence[str]) -> list[str]:
         """Return the spec entries (dotlist) for the dataset in *root* with *classes*."""
@@ -221,6 +229,8 @@ def resize_of(
         "margin": processor.margin,
         "flipped": processor.flipped,
         "apart": processor.fast and mode == "RGBA",
+        "keeps_ratio": processor.keeps_ratio,
+        "multiple": processor.multiple if processor.keeps_ratio else 1,
     }
     if processor.crop is not None and processor.size != processor.crop:
         sides, edge = processor.size, processor.shortest_edge
@@ -234,7 +244,8 @@ def resize_of(
     if processor.size != size:
         raise _unfit(processor, size)
     plain = processor.resample == own and size[0] == size[1] and mode == "RGB"
-    return None if plain and not processor.flipped else Resize(**more)
+    changed = processor.flipped or processor.keeps_ratio
+    return None if plain and not changed else Resize(**more)
 
 
 def normalisation_of(processor: ProcessorFacts, channels: int = 3) -> Normalisation:

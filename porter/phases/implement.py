@@ -104,6 +104,7 @@ def target_spec(session: PortSession, context: PortContext, root: Path | None = 
         pl_module=f"{package}.{generated.pl_module}:{context.prefix}PlModel",
         data_module=f"{package}.{generated.data_module}:{context.prefix}DataModule",
         overrides={"results_dir": str(session.workspace.results)},
+        backbone_weights=generated.backbone_weights,
         classes=session.family.probe_classes(context.num_classes),
     )
 
@@ -231,8 +232,10 @@ def _build(session: PortSession, root: Path, context: PortContext, step: str = "
 
 def _convert(session: PortSession, plan: WeightPlan, target: TargetSpec) -> Conversion:
     path = checkpoint_path(session)
-    # The head's rows are in the labels' order; a dataset root that has this file keeps it.
-    write_classes(path.parent, session.classes)
+    if session.classes:
+        # The head's rows are in the labels' order; a dataset root that has this file keeps it.
+        write_classes(path.parent, session.classes)
+    path.parent.mkdir(parents=True, exist_ok=True)
     folder = session.inspection.source.folder
     request = ConvertRequest(
         folder=folder,

@@ -259,8 +259,12 @@ def _dataset_gate(session: PortSession, inspection: Inspection, reference: Refer
     what = "generated" if facts.generated else "given"
     return passed(
         "dataset",
-        f"{what}: {counts} images of {len(facts.classes)} classes; "
-        f"against the labels: {facts.against_labels}",
+        f"{what}: {counts} images"
+        + (
+            f" of {len(facts.classes)} classes; against the labels: {facts.against_labels}"
+            if facts.classes
+            else ""
+        ),
         notes=list(facts.notes),
         root=facts.root,
     )

@@ -23,7 +23,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         module = build_tao(target, Path(work))
         extra = None
         if target["pl_module"]:
-            config = experiment(target, {"model.backbone.pretrained_backbone_path": None}, Path(work))
+            config = experiment(target, {target["backbone_weights"]: None}, Path(work))
             lightning = import_name(target["pl_module"])(config)
             extra = [name for name in lightning.state_dict() if not name.startswith("model.")]
     buffers = {name for name, _ in module.named_buffers()}

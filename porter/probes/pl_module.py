@@ -41,9 +41,6 @@ def dotted(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-_FREEZE = "model.backbone.freeze_backbone=true"
-
-
 def _is_in(parameter: Any, module: Any) -> bool:
     return any(parameter is other for other in module.parameters())
 
@@ -69,17 +66,14 @@ def look_at_module(request: dict[str, Any]) -> dict[str, Any]:
     # A schedule may ask the trainer how long it will take.
     trainer = mock.MagicMock(estimated_stepping_batches=100)
     module.trainer = trainer
-    cfg.train.optim.policy = "linear"
-    module.lr_policy = "linear"
+    if "policy" in cfg.train.optim:
+        cfg.train.optim.policy = module.lr_policy = "linear"
     optimizer = module.configure_optimizers()["optimizer"]
     grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
     trainable = {name: p for name, p in module.model.named_parameters() if p.requires_grad}
     names = {id(p): name for name, p in module.named_parameters()}
-    frozen_cfg = build_config({**request, "overrides": [*request["overrides"], _FREEZE]})
-    frozen = builder.build_model(frozen_cfg)
     return {
-        "trainable_when_frozen": sorted(n for n, p in frozen.named_parameters() if p.requires_grad),
-        "head": sorted(n for n, p in frozen.named_parameters() if _is_in(p, head_of(frozen))),
+        **look_at_frozen(request, builder.build_model),
         "model_class": dotted(type(module.model)),
         "built_class": dotted(type(builder.build_model(cfg))),
         "hooks": {
@@ -94,6 +88,18 @@ def look_at_module(request: dict[str, Any]) -> dict[str, Any]:
         "frozen_in_group": sorted(
             n for n, p in module.named_parameters() if not p.requires_grad and id(p) in grouped
         ),
+    }
+
+
+def look_at_frozen(request: dict[str, Any], build_model: Any) -> dict[str, list[str]]:
+    """Build the model with its backbone frozen, where the network can."""
+    freeze = request["generated"]["freeze"]
+    if not freeze:
+        return {"trainable_when_frozen": [], "head": []}
+    frozen = build_model(build_config({**request, "overrides": [*request["overrides"], f"{freeze}=true"]}))
+    return {
+        "trainable_when_frozen": sorted(n for n, p in frozen.named_parameters() if p.requires_grad),
+        "head": sorted(n for n, p in frozen.named_parameters() if _is_in(p, head_of(frozen))),
     }
 
 
@@ -123,7 +129,9 @@ def train_arguments(request: dict[str, Any], package: str) -> dict[str, str]:
     import torch
 
     script = importlib.import_module(f"{package}.scripts.train")
-    stubs = {name: mock.MagicMock() for name in vars(script) if name.endswith(("DataModule", "PlModel"))}
+    # Classes, or functions that make their objects.
+    made = ("datamodule", "plmodel", "plmodule")
+    stubs = {name: mock.MagicMock() for name in vars(script) if name.replace("_", "").lower().endswith(made)}
     with mock.patch.multiple(script, Trainer=_Recorder, **stubs), _gpus(torch):
         cfg = build_config(request)
         kwargs: dict[str, Any] = {}

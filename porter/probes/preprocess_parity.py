@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
 
@@ -46,10 +47,11 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     work = Path(request["work"])
     images = [Path(each) for each in request["images"]] or _draw(work / "drawn")
     datasets = work / "preprocess"
-    masks = request["layout"] == "masks"
-    placed, overrides = (_place_with_masks if masks else _place)(images, datasets, request)
-    processors = _Processors(request)
+    layout = LAYOUTS[request["layout"]]
     target = {**request["target"], "classes": []}
+    shipped = OmegaConf.select(experiment(target, {}, work), request["section"])
+    placed, overrides = layout.place(images, datasets, request, shipped)
+    processors = _Processors(request)
     config = OmegaConf.select(experiment(target, overrides, work), request["section"])
     kind = import_name(target["data_module"])
     try:
@@ -62,10 +64,10 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             why=f"{type(error).__name__}: {error}",
             next_step="run it by hand on a folder of images",
         ) from error
-    checks, std = [], [float(each) for each in config.augmentation.std]
-    for split, dataset in (("val", module.val_dataset), ("predict", module.predict_dataset)):
+    checks, std = [], [float(each) for each in OmegaConf.select(config, layout.std)]
+    for split, dataset in (("val", module.val_dataset), ("predict", getattr(module, layout.predicted))):
         found = [dataset[index] for index in range(len(dataset))]
-        items = {Path(item["name"]).name: item["img"] for item in found}
+        items = {Path(item["name"]).name: item[layout.image] for item in found}
         labels = {Path(item["name"]).name: item["mask"] for item in found if "mask" in item}
         if set(items) != set(placed):
             missing = ", ".join(sorted(set(placed) - set(items)))
@@ -218,7 +220,7 @@ Placed = tuple[dict[str, Path], dict[str, Any]]
 """The images by their new names, and what the experiment config says where they lie."""
 
 
-def _place(images: list[Path], root: Path, request: dict[str, Any]) -> Placed:
+def _place(images: list[Path], root: Path, request: dict[str, Any], config: Any) -> Placed:
     """Copy the images into class folders of a val and a test split."""
     shutil.rmtree(root, ignore_errors=True)
     placed = {}
@@ -240,7 +242,7 @@ def _place(images: list[Path], root: Path, request: dict[str, Any]) -> Placed:
     }
 
 
-def _place_with_masks(images: list[Path], root: Path, request: dict[str, Any]) -> Placed:
+def _place_with_masks(images: list[Path], root: Path, request: dict[str, Any], config: Any) -> Placed:
     """Copy the images into every split, and draw masks in which every class is seen, and pixels of none."""
     import numpy
     from PIL import Image
@@ -264,6 +266,46 @@ def _place_with_masks(images: list[Path], root: Path, request: dict[str, Any]) -
                 Image.fromarray(mask).save(root / "masks" / split / f"{Path(name).stem}.png")
         placed[name] = path
     return placed, {f"{request['section']}.root_dir": str(root), f"{request['section']}.workers": 0}
+
+
+def _place_in_lists(images: list[Path], root: Path, request: dict[str, Any], config: Any) -> Placed:
+    """Copy the images into a folder, and write a list of them that every task reads."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    placed = {f"{number:03d}-{path.name}": path for number, path in enumerate(images)}
+    for name, path in placed.items():
+        shutil.copyfile(path, root / name)
+    (root / "images.txt").write_text("".join(f"{name}\n" for name in placed), encoding="utf-8")
+    overrides: dict[str, Any] = {}
+    for task in ("train", "val", "test", "infer"):
+        [source] = config[f"{task}_dataset"].data_sources
+        key = f"{request['section']}.{task}_dataset"
+        named = {"dataset_name": source["dataset_name"], "data_file": str(root / "images.txt")}
+        overrides |= {f"{key}.data_sources": [named], f"{key}.workers": 0}
+    return placed, overrides
+
+
+class Layout(NamedTuple):
+    """How datasets lie on disk, and what data modules that read them so call things.
+
+    Attributes:
+        place: puts the images where a dataset has them.
+        image: key of the image in an item.
+        std: key of the deviation in the section of the experiment config.
+        predicted: the attribute of the data module with the dataset that inference reads.
+    """
+
+    place: Callable[[list[Path], Path, dict[str, Any], Any], Placed]
+    image: str = "img"
+    std: str = "augmentation.std"
+    predicted: str = "predict_dataset"
+
+
+LAYOUTS = {
+    "folders": Layout(_place),
+    "masks": Layout(_place_with_masks),
+    "lists": Layout(_place_in_lists, "image", "val_dataset.augmentation.input_std", "infer_dataset"),
+}
 
 
 def _draw(folder: Path) -> list[Path]:

@@ -300,3 +300,75 @@ class MakeMasks(Record, frozen=True, kw_only=True):
     size: int
     images: dict[str, int]
     seed: int = 0
+
+
+class CheckDepth(Record, frozen=True, kw_only=True):
+    """Request of ``probes/check_depth.py``; the answer is a ``DepthScan``.
+
+    Attributes:
+        root: folder with ``<split>.txt`` and what these lists name.
+        splits: lists to look for.
+        above, below: what lies between is measured depth.
+        decode: how many images and depth maps to decode at most by split, spread evenly; 0 means all.
+        processes: threads that decode.
+    """
+
+    root: str
+    splits: tuple[str, ...]
+    above: float
+    below: float
+    decode: int = 0
+    processes: int = 2
+
+
+class DepthSplit(Record, frozen=True, kw_only=True):
+    """What one list names.
+
+    Attributes:
+        images, depths: lines, and those with a depth map.
+        strange: lines that are not one to three paths with a blank between them, up to 20.
+        outside: paths that do not lie below the root, up to 20.
+        decoded: lines whose files were decoded.
+        broken: path below the root and what is wrong with the file, up to 20.
+        pixels, measured: of the decoded depth maps, and how many of them have a depth.
+        least, greatest: depth of these; None where there is none.
+    """
+
+    name: str
+    images: int
+    depths: int
+    strange: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    decoded: int = 0
+    broken: tuple[UnreadableImage, ...] = ()
+    broken_count: int = 0
+    pixels: int = 0
+    measured: int = 0
+    least: float | None = None
+    greatest: float | None = None
+
+
+class DepthScan(Record, frozen=True, kw_only=True):
+    """What the probe found on disk."""
+
+    splits: tuple[DepthSplit, ...]
+
+
+class MakeDepth(Record, frozen=True, kw_only=True):
+    """Request of ``probes/make_depth.py``; the answer is ``MadeDataset``.
+
+    Attributes:
+        root: folder that is made.
+        relative: whether ground truth is inverse depth.
+        farthest: depth in metres that a metric model gives at most.
+        size: rough edge length of the images in pixels.
+        images: number of images by split.
+        seed: fixes every pixel.
+    """
+
+    root: str
+    relative: bool
+    farthest: float
+    size: int
+    images: dict[str, int]
+    seed: int = 0

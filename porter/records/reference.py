@@ -132,6 +132,8 @@ class Generated(Record, frozen=True, kw_only=True):
         dataset: key of the section that the data module is given.
         loaders: the ways in which TAO loads a converted checkpoint.
         weights: key of the spec for a checkpoint to start from.
+        backbone_weights: key of the spec for weights of the backbone alone.
+        freeze: key of the spec that freezes the backbone; empty where none does.
     """
 
     builder: str
@@ -140,20 +142,23 @@ class Generated(Record, frozen=True, kw_only=True):
     dataset: str = "dataset"
     loaders: tuple[Loader, ...] = ("pretrained_backbone_path", "load_from_checkpoint")
     weights: str = "model.backbone.pretrained_backbone_path"
+    backbone_weights: str = "model.backbone.pretrained_backbone_path"
+    freeze: str = "model.backbone.freeze_backbone"
 
 
 class SchemaClassPlan(Record, frozen=True, kw_only=True):
     """A dataclass of the generated schema, and the one that it extends.
 
     Attributes:
-        of: module of the base: the reference's own schema, or the sections common to all networks.
+        of: module of the base: the reference's own schema (``reference``), the sections common to all
+            networks (``common_config``), or one of the plan's *modules*.
         nested: generated class by the field that holds it.
         extra: ``Class.field`` of further fields of the reference's schema that the base lacks.
     """
 
     name: str
     base: str
-    of: Literal["reference", "common_config"] = "reference"
+    of: str = "reference"
     doc: str
     nested: dict[str, str] = {}
     extra: tuple[str, ...] = ()
@@ -164,10 +169,12 @@ class SchemaPlan(Record, frozen=True, kw_only=True):
 
     Attributes:
         alias: name under which the generated module imports the reference's schema.
+        modules: further modules of the reference's schema, by the names under which they are imported.
         sections: class of each section of the experiment.
     """
 
     alias: str
+    modules: dict[str, str] = {}
     sections: dict[str, str]
     classes: tuple[SchemaClassPlan, ...]
 
@@ -193,7 +200,7 @@ class BackboneEntry(Record, frozen=True, kw_only=True):
 
 
 class BackboneClass(Record, frozen=True, kw_only=True):
-    """A class that entries of the backbone registry build.
+    """A class that entries of the backbone registry, or the network itself, build.
 
     Attributes:
         target: its import path.
@@ -320,7 +327,8 @@ class BackboneMatch(Record, frozen=True, kw_only=True):
     """A backbone of the clone that has the model's architecture.
 
     Attributes:
-        name: registry name; empty where the registry has no such entry, so that the port registers one.
+        name: registry name, or the network's own name for the sizes; empty where there is none, so that the
+            port registers one.
         target: class of the backbone, as import path with a colon.
         arguments: keyword arguments, of the entry or of the class, that make it equal to the HF model.
         code: further ones that are Python, every name in it by its import path.
@@ -329,6 +337,8 @@ class BackboneMatch(Record, frozen=True, kw_only=True):
         fixes: what is set on its modules.
         head: path of its head; embed_dim: width of what that is given.
         widths: channels of the feature maps that a decoder is given; empty where there is none.
+        layers: numbers of the blocks whose outputs a decoder is given; empty where it is given stages.
+        own: whether it is the network's own architecture, and in no registry.
         pooling: what the head is given, where that is not what the class gives it.
         registers: number of register tokens, which stand behind the patches.
         batch_norms: whether there are any.
@@ -346,6 +356,8 @@ class BackboneMatch(Record, frozen=True, kw_only=True):
     head: str
     embed_dim: int
     widths: tuple[int, ...] = ()
+    layers: tuple[int, ...] = ()
+    own: bool = False
     pooling: Pooling | None = None
     registers: int = 0
     batch_norms: bool = False

@@ -153,6 +153,42 @@ class MaskPredictionsAnswer(Record, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
+class DepthPredictionsRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/depth_predictions.py``: depth maps of an inference run, and the model they are of.
+
+    Attributes:
+        folder: the Hugging Face model folder.
+        architecture: its class.
+        images: the image files.
+        results: the inference run's results: ``depth``, ``depth_colour`` and ``result.csv``.
+    """
+
+    folder: str
+    architecture: str
+    images: tuple[str, ...]
+    results: str
+
+
+class DepthPredictionsAnswer(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/depth_predictions.py``.
+
+    Attributes:
+        images: images compared.
+        relative, max_abs: how far the depth maps are from the model's, beyond half a level of those that they
+            are written in.
+        numbers: how far the rows of ``result.csv`` are from the model's least, greatest and mean depth.
+        spread: the largest range of a depth map, as a share of its values: of a flat one nothing is learnt.
+        problems: what is wrong with the files, one sentence each.
+    """
+
+    images: int
+    relative: float
+    max_abs: float
+    numbers: float
+    spread: float
+    problems: tuple[str, ...] = ()
+
+
 class PredictionsAnswer(Record, frozen=True, kw_only=True):
     """Answer of ``probes/predictions.py``.
 

@@ -161,6 +161,7 @@ class TargetSpec(Record, frozen=True, kw_only=True):
         builder: ``module:function`` of ``build_model(experiment_config, export=False)``.
         pl_module: ``module:Class`` of the Lightning module; needed where a checkpoint is loaded by it.
         data_module: ``module:Class`` of the data module; needed for preprocessing.
+        backbone_weights: key of the config for weights of the backbone.
         classes: class names; the probe writes them as ``classes.txt`` of a scratch ``dataset.root_dir``.
             Empty: the overrides already name a root that has one.
     """
@@ -172,6 +173,7 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     pl_module: str = ""
     data_module: str = ""
     overrides: dict[str, Any] = {}
+    backbone_weights: str = "model.backbone.pretrained_backbone_path"
     classes: tuple[str, ...] = ()
 
 
@@ -426,8 +428,8 @@ class SwapAnswer(Record, frozen=True, kw_only=True):
     swaps: tuple[SwapCheck, ...]
 
 
-ImageLayout = Literal["folders", "masks"]
-"""Images in class folders, or images and label masks in two trees."""
+ImageLayout = Literal["folders", "masks", "lists"]
+"""Images in class folders, images and label masks in two trees, or lists of images and depth maps."""
 
 
 class PreprocessRequest(Record, frozen=True, kw_only=True):
@@ -436,7 +438,7 @@ class PreprocessRequest(Record, frozen=True, kw_only=True):
     Attributes:
         folder: the Hugging Face model folder with the processor's config.
         section: key of the spec's section that the data module is given.
-        layout: how its datasets lie on disk: class folders, or images with masks.
+        layout: how its datasets lie on disk: class folders, images with masks, or lists of files.
         shift: grey level of the first class in a mask; classes: how many there are.
         cropped: whether the processor does more than resize to the model's size.
         images: image files; empty: the probe draws some (several sizes and modes, PNG and JPEG).

@@ -205,6 +205,9 @@ def _native(case: Case) -> Offer:
 
 def _native_reason(match: BackboneMatch, reference: Reference) -> str:
     release = f"{reference.release.repo} {reference.release.version}"
+    if match.own:
+        sizes = f"as {match.name}" if match.name else "and the port builds it in the model's sizes"
+        return f"{reference.name} of {release} has the architecture {match.target.partition(':')[2]} {sizes}"
     if match.name:
         return f"the backbone registry of {release} has the architecture as {match.name}"
     return f"{match.label} of {release} has the architecture, and the port registers it in the model's sizes"

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from porter.records.base import Record
 from porter.records.inspection import Inspection
 from porter.records.reference import (
@@ -61,7 +63,9 @@ def native_coverage(inspection: Inspection, reference: Reference) -> Coverage:
     reasons += [] if reasons else _unknown(native, wanted, names)
     kin = [entry for entry in reference.backbones if entry.target == native.target]
     short = native.target.rpartition(".")[2]
-    if not kin:
+    kind = next((each for each in reference.backbone_classes if each.target == native.target), None)
+    own = kind is not None and not kin
+    if not kin and not own:
         total = len(reference.backbones)
         reasons.append(f"none of the {total} entries of the backbone registry builds a {short}")
     if reasons:
@@ -74,11 +78,13 @@ def native_coverage(inspection: Inspection, reference: Reference) -> Coverage:
     )
     if exact and native.pooling is None:
         return Coverage(match=_from_entry(exact[0], native, adjusted, names))
-    kind = next((each for each in reference.backbone_classes if each.target == native.target), None)
     passed = [*wanted, *(argument for argument, item in adjusted.items() if item.needed)]
     lacking = _lacking(kind, [*passed, *([native.image_argument] if native.image_argument else [])])
     if lacking:
-        return Coverage(reasons=(f"{lacking}; {_nearest(kin, native, wanted, adjusted, size)}",))
+        near = f"; {_nearest(kin, native, wanted, adjusted, size)}" if kin else ""
+        return Coverage(reasons=(f"{lacking}{near}",))
+    if own:
+        return Coverage(match=_from_network(native, wanted, adjusted, names))
     nearest = "" if exact else _nearest(kin, native, wanted, adjusted, size)
     return Coverage(match=_from_class(native, wanted, adjusted, names, nearest))
 
@@ -252,6 +258,30 @@ def _from_class(
     return _match(native, names, "", wanted, passed, takes_size, differences)
 
 
+def _from_network(
+    native: Native, wanted: Mapping[str, Any], adjusted: Mapping[str, _Adjusted], names: Mapping[str, Any]
+) -> BackboneMatch:
+    """Return the network's own architecture in the model's sizes, by its own name for them if it has one."""
+    passed = {name: item for name, item in adjusted.items() if item.needed}
+    whole = {
+        **wanted,
+        "features": computed(native.features, names),
+        "widths": computed(native.widths, names) if native.widths else None,
+    }
+    known = [
+        name
+        for name, sizes in native.sizes.items()
+        if all(_equal(whole.get(argument), value) for argument, value in sizes.items())
+    ]
+    differences = [item.difference for item in passed.values()]
+    name = known[0] if known else ""
+    if not known:
+        differences.insert(0, f"the network itself builds it as {', '.join(native.sizes)} alone")
+    return msgspec.structs.replace(
+        _match(native, names, name, wanted, passed, bool(native.image_argument), differences), own=True
+    )
+
+
 def _match(
     native: Native,
     names: Mapping[str, Any],
@@ -280,6 +310,7 @@ def _match(
         head=native.head,
         embed_dim=int(computed(native.features, names)),
         widths=tuple(computed(native.widths, names) or ()) if native.widths else (),
+        layers=tuple(computed(native.layers, names) or ()) if native.layers else (),
         pooling=native.pooling,
         registers=int(wanted.get("reg_tokens") or 0) if native.pooling else 0,
         batch_norms=native.batch_norms,

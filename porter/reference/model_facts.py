@@ -91,6 +91,9 @@ class Native(Record, frozen=True, kw_only=True):
         position_embedding: whether ``pos_embed`` has the class token first and then a square grid.
         head: path of the head; features: formula for the width of what it is given.
         widths: formula for the channels of the feature maps that a decoder is given; empty for none.
+        layers: formula for the numbers of the blocks whose outputs a decoder is given; empty for none.
+        sizes: by the name that the network itself has for them, what ``facts``, ``features`` and ``widths``
+            come to; of an architecture that is the network's own.
         pooling: what the head is given, where that is not what the class gives it.
         batch_norms: whether there are any.
     """
@@ -111,6 +114,8 @@ class Native(Record, frozen=True, kw_only=True):
     head: str
     features: str
     widths: str = ""
+    layers: str = ""
+    sizes: dict[str, dict[str, Any]] = {}
     pooling: Pooling | None = None
     batch_norms: bool = False
 
@@ -147,7 +152,7 @@ def config_of(facts: ModelFacts, inspection: Inspection) -> dict[str, Any]:
 
     A value that cannot be computed is left out: what needs it cannot be computed either.
     """
-    config = facts.config | {key: value for key, value in inspection.config.items() if value is not None}
+    config = _merged(facts.config, inspection.config)
     if inspection.image_size is not None:
         config["image_size"] = list(inspection.image_size)
     config["architecture"] = inspection.architecture
@@ -157,6 +162,18 @@ def config_of(facts: ModelFacts, inspection: Inspection) -> dict[str, Any]:
         if found is not None:
             names[name] = found
     return names
+
+
+def _merged(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *config* over *defaults*; the config of a part over that part's defaults."""
+    merged = dict(defaults)
+    for key, value in config.items():
+        below = defaults.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = _merged(below, value)
+        elif value is not None:
+            merged[key] = value
+    return merged
 
 
 def computed(formula: str, names: Mapping[str, Any]) -> Any:

@@ -20,10 +20,15 @@ _CONFIGS: dict[Layout, dict[str, str]] = {
 
 
 class InputFacts(Record, frozen=True, kw_only=True):
-    """What the network's own data pipeline always feeds a model."""
+    """What the network's own data pipeline always feeds a model.
+
+    Attributes:
+        multiple: of how many pixels the edges are.
+    """
 
     channels: int = 3
     square: bool = False
+    multiple: int = 1
 
 
 class NetworkFile(Record, frozen=True, kw_only=True):
@@ -119,7 +124,9 @@ class Network(Record, frozen=True, kw_only=True):
     """A TAO network that a port can follow; see ``references/networks/classification_pyt.toml``.
 
     Attributes:
-        images: None where its dataset reads every file of a folder.
+        backbones: None for a network whose architectures are its own.
+        architectures: classes of its own that a port may build in other sizes, as ``package.module:Name``.
+        images: None where its dataset does not choose files by their endings.
     """
 
     name: str
@@ -136,7 +143,8 @@ class Network(Record, frozen=True, kw_only=True):
     hooks: HookNames
     checkpoint: CheckpointPlace
     onnx: OnnxPlace
-    backbones: BackbonesPlace
+    backbones: BackbonesPlace | None = None
+    architectures: tuple[str, ...] = ()
     images: ImagesPlace | None = None
     deploy: DeployPlace | None = None
 

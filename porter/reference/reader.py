@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from porter.records.reference import (
     PACKAGES,
+    BackboneEntry,
     ClassFacts,
     ConfigClass,
     HydraRunner,
@@ -83,7 +84,8 @@ class _Reader:
         setup = self.home.text(_SETUP)
         scripts = console_scripts(setup)
         package, _, _ = network.package.partition(".")
-        backbones = read_registry(sources, network.backbones.package, network.backbones.registry)
+        place = network.backbones
+        backbones = read_registry(sources, place.package, place.registry) if place else ()
         return Reference(
             name=network.name,
             task=network.task,
@@ -109,10 +111,15 @@ class _Reader:
             console_scripts=scripts,
             networks=self._networks(package, scripts),
             backbones=backbones,
-            backbone_classes=read_classes(sources, backbones),
+            backbone_classes=read_classes(sources, self._built(backbones)),
             header=header_of(module),
             schema_header=self._schema_header(module),
         )
+
+    def _built(self, backbones: Sequence[BackboneEntry]) -> list[str]:
+        """Return the import paths of the classes that the registry and the network itself build."""
+        own = [self.sources.require(symbol).dotted for symbol in self.network.architectures]
+        return [*own, *(entry.target for entry in backbones if entry.target)]
 
     def _networks(self, package: str, scripts: dict[str, str]) -> tuple[str, ...]:
         """Return the names that are taken, those of schemas in tao-core among them."""

@@ -36,10 +36,10 @@ def read_registry(sources: Sources, package: str, registry: str) -> tuple[Backbo
     return tuple(entries[name] for name in sorted(entries))
 
 
-def read_classes(sources: Sources, entries: Sequence[BackboneEntry]) -> tuple[BackboneClass, ...]:
-    """Return the classes that *entries* build and that the clones define, sorted by name."""
+def read_classes(sources: Sources, targets: Sequence[str]) -> tuple[BackboneClass, ...]:
+    """Return those of the classes *targets* (import paths) that the clones define, sorted by name."""
     found = []
-    for target in sorted({entry.target for entry in entries if entry.target}):
+    for target in sorted(set(targets)):
         owner, _, name = target.rpartition(".")
         symbol = sources.find(f"{owner}:{name}")
         node = None if symbol is None else symbol.module.definitions.get(symbol.name)

@@ -26,7 +26,10 @@ def score(inspection: Inspection, reference: Reference, coverage: Coverage) -> C
         reasons.append(f"it does {reference.task}, not {inspection.task.task}")
 
     names = len(reference.backbones)
-    if coverage.match is not None:
+    if coverage.match is not None and coverage.match.own:
+        total += _BACKBONE
+        reasons.append(f"it has the model's architecture itself: {coverage.match.label}")
+    elif coverage.match is not None:
         total += _BACKBONE
         reasons.append(
             f"its backbone registry ({names} names) has the model's architecture: {coverage.match.label}"

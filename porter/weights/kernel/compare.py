@@ -110,9 +110,9 @@ def different_tensors(
 
 
 def top1_agreement(references: Sequence[torch.Tensor], candidates: Sequence[torch.Tensor]) -> float:
-    """Return the share of rows whose largest entry is at the same place."""
+    """Return the share of rows, or of pixels of maps, whose largest of all scores is at the same place."""
     same = [
-        first.argmax(dim=-1) == second.argmax(dim=-1)
+        (first.argmax(dim=1) == second.argmax(dim=1)).flatten()
         for first, second in zip(references, candidates, strict=True)
     ]
     share: float = torch.cat(same).double().mean().item()

@@ -82,7 +82,7 @@ def experiment(target: Mapping[str, Any], overrides: Mapping[str, Any], work: Pa
 
 def build_tao(target: Mapping[str, Any], work: Path, checkpoint: str | None = None) -> torch.nn.Module:
     """Return the TAO module in eval mode, given *checkpoint* as its ``pretrained_backbone_path``."""
-    overrides = {"model.backbone.pretrained_backbone_path": checkpoint}
+    overrides = {target["backbone_weights"]: checkpoint}
     config = experiment(target, overrides, work)
     module: torch.nn.Module = import_name(target["builder"])(config, export=False)
     return module.eval()
@@ -97,7 +97,7 @@ def load_tao(target: Mapping[str, Any], work: Path, checkpoint: str) -> torch.nn
     if not target["pl_module"]:
         raise ProbeError("load_from_checkpoint needs the Lightning module", next_step="name pl_module")
     # The loader must not find the weights by the other way first.
-    config = experiment(target, {"model.backbone.pretrained_backbone_path": None}, work)
+    config = experiment(target, {target["backbone_weights"]: None}, work)
     kind = import_name(target["pl_module"])
     lightning = kind.load_from_checkpoint(checkpoint, map_location="cpu", experiment_spec=config)
     module: torch.nn.Module = lightning.model

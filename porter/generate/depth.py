@@ -1,0 +1,133 @@
+"""The values that the depth-estimation templates need, built from what porter found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from porter.generate.schema import Override
+from porter.generate.values import NO_SCHEMA, PortContext, common_values, resize_of, with_schema
+from porter.records.base import Record
+from porter.records.inspection import Inspection
+from porter.records.reference import ReferenceChoice
+
+SPLITS = {"train": "train", "val": "val", "test": "val", "infer": "test"}
+"""Sections of the spec, and the split of a dataset that each reads."""
+
+NEAREST = 0.001
+"""What is nearer, in metres, is no depth in the reference's metric datasets."""
+
+
+class DepthKind(Record, frozen=True, kw_only=True):
+    """What the numbers of a depth model mean, in the words of TAO's experiment spec."""
+
+    model_type: Literal["RelativeDepthAnything", "MetricDepthAnything"]
+    dataset_name: Literal["RelativeMonoDataset", "MetricMonoDataset"]
+
+
+RELATIVE = DepthKind(model_type="RelativeDepthAnything", dataset_name="RelativeMonoDataset")
+METRIC = DepthKind(model_type="MetricDepthAnything", dataset_name="MetricMonoDataset")
+
+
+class DepthContext(PortContext, frozen=True, kw_only=True):
+    """Everything that templates of the depth-estimation reference may use.
+
+    Attributes:
+        kind: relative or metric.
+        relative: whether the model gives inverse depth without scale and offset, instead of metres.
+        min_depth, max_depth: of a metric model, in metres.
+        encoder: name of the sizes; the reference's own where it has one.
+        features, widths, layers: of the decoder: its width, the channels of the four maps that it fuses,
+            and the numbers of the encoder's blocks that they come from.
+    """
+
+    kind: DepthKind
+    relative: bool
+    min_depth: float | None
+    max_depth: float | None
+    encoder: str
+    features: int
+    widths: tuple[int, ...]
+    layers: tuple[int, ...]
+
+    def overrides(self) -> dict[str, Override]:
+        """Return what the model decides in the schema; the same for every repository."""
+        return {
+            "ModelConfig.model_type": Override(value=self.kind.model_type, options=(self.kind.model_type,)),
+            "ModelConfig.encoder": Override(value=self.encoder, options=(self.encoder,)),
+            "AugmentationConfig.input_mean": Override(value=list(self.mean)),
+            "AugmentationConfig.input_std": Override(value=list(self.std)),
+            "AugmentationConfig.crop_size": Override(value=[self.height, self.width]),
+            "DatasetConfig.dataset_name": Override(value="MonoDataset", options=("MonoDataset",)),
+            "DatasetConfig.min_depth": Override(value=self.min_depth),
+            "DatasetConfig.max_depth": Override(value=self.max_depth),
+            "ExportConfig.input_width": Override(value=self.width),
+            "ExportConfig.input_height": Override(value=self.height),
+            "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
+        }
+
+    def class_values(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return nothing: depth has no classes."""
+        return {}
+
+    def loading(self, batch: int) -> list[str]:
+        """Return the spec entries for batches of at most *batch* images, loaded by one process.
+
+        Validation takes its images one by one, each of its own size.
+        """
+        sizes = {split: 1 if split == "val" else batch for split in SPLITS}
+        entries = [
+            f"{self.dataset_section}.{split}_dataset.batch_size={size}" for split, size in sizes.items()
+        ]
+        return entries + [f"{self.dataset_section}.{split}_dataset.workers=0" for split in SPLITS]
+
+    def dataset(self, root: str, classes: Sequence[str]) -> list[str]:
+        """Return the spec entries (dotlist) for the lists of the dataset in *root*."""
+        # Both OmegaConf and Hydra read keys without quotes and values with them.
+        return [
+            f"{self.dataset_section}.{name}_dataset.data_sources="
+            f"[{{dataset_name: {self.kind.dataset_name}, data_file: {json.dumps(f'{root}/{split}.txt')}}}]"
+            for name, split in SPLITS.items()
+        ]
+
+
+def kind_of(inspection: Inspection) -> DepthKind:
+    """Return what the numbers of a model mean; where its config does not say so, they are relative."""
+    return METRIC if inspection.config.get("depth_estimation_type") == "metric" else RELATIVE
+
+
+def farthest(inspection: Inspection) -> float:
+    """Return the depth, in metres, that a metric model gives at most."""
+    return float(inspection.config.get("max_depth") or 1)
+
+
+def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int) -> DepthContext:
+    """Return the template values of one port; pure.
+
+    Args:
+        inspection: phase 1's result.
+        choice: phase 2's result; its strategy carries the network's own architecture.
+        name: snake_case network name.
+        year: year of the licence header.
+    """
+    common = common_values(inspection, choice, name=name, year=year, classes=0)
+    reference, match = choice.reference, choice.strategy.backbone
+    assert match is not None
+    assert inspection.processor is not None
+    kind = kind_of(inspection)
+    size = (common["height"], common["width"])
+    context = DepthContext(
+        **common,
+        kind=kind,
+        relative=kind == RELATIVE,
+        min_depth=NEAREST if kind == METRIC else None,
+        max_depth=farthest(inspection) if kind == METRIC else None,
+        encoder=match.name or name,
+        features=match.embed_dim,
+        widths=match.widths,
+        layers=match.layers,
+        resize=resize_of(inspection.processor, size, common["mode"], own=None),
+        schema=NO_SCHEMA,
+    )
+    return with_schema(context, reference.config, reference.schema_plan)

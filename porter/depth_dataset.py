@@ -106,8 +106,8 @@ def _refuse_split(split: DepthSplit) -> None:
     if split.strange:
         raise DataError(
             f"{split.name}.txt has a line that is no list of paths: {split.strange[0][:80]!r}.",
-            why="a line is one path, two, or three of a pair of eyes, with one blank between them; a path that "
-            "has a blank itself cannot be written",
+            why="a line is one path, two, or three of a pair of eyes, with one blank between them; a path "
+            "that has a blank itself cannot be written",
             next_step="mend the line, or rename the file",
         )
     if split.outside:

@@ -34,6 +34,7 @@ _NOBODY_LISTENS = "http://127.0.0.1:9"
 # which one answers here.
 os.environ["PORTER_ENGINE"] = "host"
 
+_LONGEST = "e2e/test_kill.py"
 _SHARED_FIXTURES = ("e2e/test_port.py", "e2e/test_real.py", "embedded", "probes", "transplant")
 
 
@@ -50,6 +51,10 @@ def pytest_configure() -> None:
         os.sched_setaffinity(0, own[int(worker.removeprefix("gw"))])
 
 
+def _rank(order: dict[str, int], path: Path) -> int:
+    return order.get(str(path), order.get(path.parts[0], len(order)))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests together that share fixtures which take minutes: one worker makes them once.
@@ -57,7 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The longest come first, so that the workers end at about the same time.
     """
     here = Path(__file__).parent
-    items.sort(key=lambda item: item.path.relative_to(here).parts[0] != "e2e")
+    order = {_LONGEST: 0, "e2e": 1}
+    items.sort(key=lambda item: _rank(order, item.path.relative_to(here)))
     for item in items:
         path = item.path.relative_to(here)
         shared = {str(path), path.parts[0]} & set(_SHARED_FIXTURES)

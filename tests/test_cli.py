@@ -121,7 +121,8 @@ def test_the_kit_is_for_image_classification(tmp_path: Path) -> None:
     )
     done = porter(tmp_path, "port", folder, "--embedded", "--yes")
     assert done.code == 3
-    assert "this version ports image classification" in done.err
+    assert "The embedded kit has no network for semantic-segmentation" in done.err
+    assert "--tao-pytorch PATH" in done.err
 
 
 def test_a_workspace_that_is_in_use_is_locked(tmp_path: Path, kit: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from PIL import Image
 
 from porter import mask_dataset
 from porter.errors import DataError
 from porter.records.inspection import DatasetFacts
+from porter.records.probes import MaskScan, MaskSplit
 from tests.local_probes import LocalProbes
 
 LABELS = ("wall", "floor", "sky")
@@ -123,6 +125,55 @@ def test_where_labels_are_reduced_zero_is_no_class(root: Path) -> None:
     assert "value 3" in refused(root).what
 
 
+def test_a_value_below_the_first_class_of_reduced_labels_is_none(root: Path) -> None:
+    for path in (root / "masks").rglob("*.png"):
+        mask(path, bytes([0, 4, 2, 3]))
+    assert "value 4" in refused(root, reduced=True).what
+    assert "the 3 classes are 1 to 3, and 255 is none" in str(refused(root, reduced=True).why)
+
+
+def scan(**train: object) -> MaskScan:
+    """Return what the probe would say of good splits, but for what *train* says of the first."""
+    good = MaskSplit(name="train", images=4, masks=4, decoded=4, levels={0: 4, 1: 4, 2: 4, 255: 4})
+    return MaskScan(
+        splits=(
+            msgspec.structs.replace(good, **train),
+            msgspec.structs.replace(good, name="val"),
+            MaskSplit(name="test", images=4, masks=0, decoded=4),
+        )
+    )
+
+
+def test_masks_that_were_not_decoded_are_said() -> None:
+    facts = mask_dataset.judge(Path("/data"), scan(images=9, masks=9), LABELS, reduced=False)
+    assert facts.notes == ("4 of 9 masks of train were decoded, evenly spread",)
+
+
+def test_only_the_first_values_are_named() -> None:
+    with pytest.raises(DataError) as caught:
+        mask_dataset.judge(Path("/data"), scan(levels=dict.fromkeys(range(20), 1)), LABELS, reduced=False)
+    assert caught.value.what == "Masks of train have pixels of value 3, 4, 5, 6, 7."
+    assert str(Path("/data/classes.txt")) in str(caught.value.next_step)
+
+
+def test_an_empty_file_of_classes_names_none(root: Path) -> None:
+    (root / "classes.txt").write_text("\n \n")
+    assert checking(root).classes == LABELS
+
+
+def test_nothing_is_written_where_a_dataset_is_checked(root: Path) -> None:
+    before = sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*"))
+    probes = LocalProbes()
+    mask_dataset.check(probes, root, LABELS)
+    assert (probes.read, probes.write) == ([root], [])
+    assert sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*")) == before
+
+
+def test_images_that_share_a_name_are_turned_away(root: Path) -> None:
+    image(root / "images" / "test" / "0.png")
+    assert "images/test/0.jpg: 0.png has the same name but for the ending" in str(refused(root).why)
+
+
 def test_classes_of_its_own(root: Path) -> None:
     (root / "classes.txt").write_text("cat\ndog\n\nfox\nowl\n")
     mask(root / "masks" / "train" / "0.png", bytes([3]))
@@ -201,6 +252,8 @@ def test_a_view_links_pairs_and_takes_a_missing_test_from_val(root: Path, tmp_pa
     (root / "images" / "test" / "0.jpg").unlink()
     view = mask_dataset.make_view(checking(root), tmp_path / "view")
     assert view.images == {"train": 8, "val": 2, "test": 2}
+    names = [path.name for path in sorted((root / "images" / "train").iterdir())]
+    assert {path.name for path in (tmp_path / "view" / "images" / "train").iterdir()} == {*names[:24:3]}
     train = sorted((tmp_path / "view" / "images" / "train").iterdir())
     masks = sorted((tmp_path / "view" / "masks" / "train").iterdir())
     assert [path.stem for path in train] == [path.stem for path in masks]

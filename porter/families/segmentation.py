@@ -45,10 +45,18 @@ class Segmentation:
         return tuple(what for what, value in wanted.items() if not value)
 
     def class_names(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """Return the labels; one that comes again gets its number behind it."""
-        names: list[str] = []
-        for number, label in enumerate(labels):
-            names.append(f"{label}_{number}" if label in labels[:number] else label)
+        """Return the labels; one that comes again gets its number behind it, or the next that is free.
+
+        They stand in the spec, where OmegaConf takes ``${`` for a reference and ``???`` for what is missing.
+        """
+        fit = [label.replace("${", "$ {") if label != "???" else "unknown" for label in labels]
+        taken: set[str] = set(fit)
+        names: dict[str, None] = {}
+        for number, label in enumerate(fit):
+            name = label
+            while name in names or (name != label and name in taken):
+                name, number = f"{label}_{number}", number + 1
+            names[name] = None
         return tuple(names)
 
     def context(

@@ -14,6 +14,7 @@ from porter.generate.fileplan import SPEC
 from porter.generate.values import PortContext
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts
+from porter.records.reference import Reference
 from porter.records.runs import (
     ModuleFacts,
     ModuleRequest,
@@ -119,12 +120,12 @@ def module_gates(session: PortSession, context: PortContext) -> Iterator[GateRes
             packages=[session.worktree],
         ),
     )
-    yield _module_gate(session, facts, context)
+    yield _module_gate(session.reference, facts, context)
     yield _arguments_gate(facts)
 
 
-def _module_gate(session: PortSession, facts: ModuleFacts, context: PortContext) -> GateResult:
-    builder = session.reference.hooks[0]
+def _module_gate(reference: Reference, facts: ModuleFacts, context: PortContext) -> GateResult:
+    builder = reference.hooks[0]
     owner = facts.hooks.get(builder, "")
     problems = []
     if facts.model_class != facts.built_class:
@@ -140,7 +141,7 @@ def _module_gate(session: PortSession, facts: ModuleFacts, context: PortContext)
     ):
         if names:
             problems.append(f"{', '.join(names[:3])} {what}")
-    freezes = bool(session.reference.generated.freeze)
+    freezes = bool(reference.generated.freeze)
     if freezes and (not facts.head or facts.trainable_when_frozen != facts.head):
         left = ", ".join(facts.trainable_when_frozen[:3]) or "nothing"
         problems.append(f"with a frozen backbone {left} trains, not the head alone")

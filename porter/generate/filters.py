@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from jinja2 import Environment
 from jinja2.ext import Extension
+
+_UNFIT = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""Line ends beside \\n, control characters, halves of pairs, and marks of byte order."""
 
 
 def python_literal(value: Any) -> str:
@@ -16,7 +20,7 @@ def python_literal(value: Any) -> str:
         TypeError: for a value that has no literal form.
     """
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+        return _json(value)
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
     if isinstance(value, list | tuple):
@@ -34,7 +38,12 @@ def tuple_literal(values: list[Any]) -> str:
 
 def yaml_literal(value: Any) -> str:
     """Return *value* as one line of flow-style YAML (JSON is a subset of it)."""
-    return json.dumps(value, ensure_ascii=False)
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    """Return *value* as JSON, with escapes for what a file of Python or YAML cannot hold as it is."""
+    return _UNFIT.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def comment_text(value: str) -> str:

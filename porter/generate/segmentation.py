@@ -122,10 +122,13 @@ def segmentation_context(
     Raises:
         ModelRejectedError: there are more classes than a mask can tell apart.
     """
-    if len(classes) > MOST_CLASSES:
+    reduced = inspection.processor is not None and inspection.processor.reduce_labels
+    most = MOST_CLASSES - int(reduced)
+    if len(classes) > most:
         raise ModelRejectedError(
             f"{inspection.source.ref} tells {len(classes)} classes apart.",
-            why=f"a mask of TAO's has one byte a pixel, which is enough for {MOST_CLASSES}",
+            why=f"a mask of TAO's has one byte a pixel, which is enough for {most}"
+            + (" where 0 is no class" if reduced else ""),
             next_step="choose a model with fewer classes",
         )
     common = common_values(inspection, choice, name=name, year=year, classes=len(classes))
@@ -138,7 +141,7 @@ def segmentation_context(
         embed_dim=match.embed_dim if match else 0,
         in_channels=match.widths if match else (),
         feature_strides=_STRIDES,
-        palette=palette_of(classes, reduced=inspection.processor.reduce_labels),
+        palette=palette_of(classes, reduced=reduced),
         resize=resize_of(inspection.processor, size, common["mode"], own=None),
         schema=NO_SCHEMA,
     )

@@ -102,7 +102,7 @@ def _references(session: PortSession, inspection: Inspection) -> tuple[Reference
 
     task = inspection.task.task
     if session.options.embedded and task != "image-classification":
-        raise UsageError(
+        raise ModelRejectedError(
             f"The embedded kit has no network for {task}.",
             why="it is there to show and try porter, with image classification alone",
             next_step="leave --embedded out, or name clones: --tao-pytorch PATH --tao-deploy PATH",

@@ -44,7 +44,8 @@ def scan(root: Path, split: str, request: dict[str, Any]) -> dict[str, Any]:
     chosen = spread(sorted(images), request["decode"])
     with ThreadPoolExecutor(request["processes"]) as pool:
         looked = list(pool.map(lambda stem: look(root, images[stem], masks.get(stem)), chosen))
-    broken = [{"path": path, "error": error} for problems, _, _ in looked for path, error in problems]
+    problems = [*doubled(root, split), *(each for found, _, _ in looked for each in found)]
+    broken = [{"path": path, "error": error} for path, error in problems]
     levels: Counter[int] = Counter()
     for _, found, _ in looked:
         levels.update(found)
@@ -67,6 +68,18 @@ def files_of(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
     return {path.stem: path for path in sorted(folder.iterdir())}
+
+
+def doubled(root: Path, split: str) -> list[tuple[str, str]]:
+    """Return files that another one is called like, but for the ending: pairs and results go by that name."""
+    found = []
+    for folder in (root / "images" / split, root / "masks" / split):
+        kept = files_of(folder)
+        for path in sorted(folder.iterdir()) if kept else ():
+            if kept[path.stem] != path:
+                said = f"{kept[path.stem].name} has the same name but for the ending"
+                found.append((path.relative_to(root).as_posix(), said))
+    return found
 
 
 def spread(stems: list[str], limit: int) -> list[str]:

@@ -167,7 +167,7 @@ def choose_strategy(case: Case, *, forced: Strategy | None = None) -> StrategyCh
     raise ModelRejectedError(
         f"No strategy can carry {case.inspection.source.ref} into {case.reference.name}.",
         why="\n      ".join(f"{strategy}: {reason}" for strategy, reason in rejected.items()),
-        next_step=f"choose another model for {case.reference.task}",
+        next_step=f"choose another model for {case.reference.task.replace('-', ' ')}",
     )
 
 

@@ -83,7 +83,7 @@ def test_engine_and_trainer_agree(
     assert "top_1_accuracy 0.5 on both" in gate.summary
     assert gate.evidence["relative"] == pytest.approx(1.86e-5, rel=0.01)
     assert set(gate.evidence["per_input"]) == {"a", "b", "c"}
-    assert gate.evidence["rows of inference"] == gate.evidence["rows of evaluate"] == 3
+    assert gate.evidence["images of inference"] == gate.evidence["images of evaluate"] == 3
 
 
 def _gone(path: Path) -> None:

@@ -54,8 +54,8 @@ def changed(record: Any, changes: dict[str, Any]) -> Any:
     return msgspec.structs.replace(record, **changes)
 
 
-def test_what_is_right_passes(values: ClassificationContext, tmp_path: Any) -> None:
-    assert _module_gate(FACTS, values).state == "passed"
+def test_what_is_right_passes(reference: Reference, values: ClassificationContext, tmp_path: Any) -> None:
+    assert _module_gate(reference, FACTS, values).state == "passed"
     assert _arguments_gate(FACTS).state == "passed"
     assert _script_gate(TRAINED, NEEDED, tmp_path, {}).state == "passed"
 
@@ -73,8 +73,10 @@ def test_what_is_right_passes(values: ClassificationContext, tmp_path: Any) -> N
         ({"trainable_when_frozen": ("blocks.0", "head.bias", "head.weight")}, "not the head alone"),
     ],
 )
-def test_the_module_gate_fails(values: ClassificationContext, changes: dict[str, Any], said: str) -> None:
-    gate = _module_gate(changed(FACTS, changes), values)
+def test_the_module_gate_fails(
+    reference: Reference, values: ClassificationContext, changes: dict[str, Any], said: str
+) -> None:
+    gate = _module_gate(reference, changed(FACTS, changes), values)
     assert gate.state == "failed"
     assert said in gate.summary
 

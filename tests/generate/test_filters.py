@@ -17,7 +17,10 @@ HOSTILE = [
     "'''triple\"\"\"",
     "nul\x00 and bell\x07",
     "line\u2028separator\u2029",
-    "naïve ✓ 猫",
+    "next\x85line \x7f \x9f",
+    "half \ud800 a pair",
+    "\ufeffmarks \ufffe \uffff",
+    "naïve ✓ 猫 🎈",
     "",
 ]
 
@@ -25,12 +28,13 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_any_text_survives_python(text: str) -> None:
     assert ast.literal_eval(python_literal(text)) == text
+    assert python_literal(text).encode()
     assert "\n" not in python_literal(text)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_any_text_survives_yaml(text: str) -> None:
-    assert yaml.safe_load(f"key: {yaml_literal(text)}") == {"key": text}
+    assert yaml.safe_load(f"key: {yaml_literal(text)}".encode()) == {"key": text}
 
 
 @pytest.mark.parametrize(

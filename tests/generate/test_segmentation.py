@@ -1,195 +1,523 @@
-"""What the templates of a segmentation model make, from values that a port would have."""
+"""A SegFormer's package: whether TAO has the architecture, the schema, the palette, and clean files."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import yaml
 
-from porter.errors import ModelRejectedError
-from porter.generate.fileplan import build_file_plan
-from porter.generate.segmentation import SegmentationContext, palette_of, segmentation_context
+from porter.errors import ModelRejectedError, PorterError, WorkspaceError
+from porter.families.segmentation import Segmentation
+from porter.generate.deploy import deploy_context
+from porter.generate.fileplan import build_file_plan, rendered
+from porter.generate.schema import SchemaField
+from porter.generate.segmentation import SegmentationContext, palette_of
+from porter.records.inspection import Inspection, ProcessorFacts, Source, TaskChoice
 from porter.records.plan import PlannedFile
-from porter.records.reference import StrategyChoice
-from porter.records.sandbox import Environment
-from tests.segformer import COMPOSE, LABELS, NATIVE, SQUARE, choice, inspection
+from porter.records.reference import BackboneMatch, DeployReference, Reference, ReferenceChoice, Repo
+from porter.reference.choose import choose, read_candidates
+from porter.reference.coverage import native_coverage
+from porter.reference.reader import read_reference
+from porter.reference.release import read_release
+from tests.repositories import write
+from tests.segformer_trees import CV, SIZES, WIDTHS, deploy_tree, trainer_tree
 
-NAME = "seg_demo"
-SETUP = "from setuptools import setup\n\nsetup(entry_points={'console_scripts': ['a=b:main']})\n"
-SPEC = f"nvidia_tao_pytorch/cv/{NAME}/experiment_specs/experiment_spec.yaml"
-MASKS = f"nvidia_tao_pytorch/cv/{NAME}/utils/masks.py"
+NAME = "street_scenes"
+PACKAGE = f"nvidia_tao_pytorch/cv/{NAME}"
+SPEC = f"{PACKAGE}/experiment_specs/experiment_spec.yaml"
+LABELS = ("wall", "floor", "sky")
+HOSTILE = (
+    'a "quoted" label',
+    "it's",
+    "two\nlines\tand\x85more",
+    "back\\slash \u2028 {x: 1}",
+    "# no comment",
+    "{{ 7 * 7 }} {% raw %}",
+    "null",
+    "",
+    "雪",
+)
+PROCESSOR = ProcessorFacts(
+    kind="SegformerImageProcessor",
+    size=(64, 64),
+    rescale_factor=1 / 255,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+)
+CONFIG: dict[str, Any] = {"model_type": "segformer"}
 
 
-def values(
-    strategy: StrategyChoice = NATIVE, labels: tuple[str, ...] = LABELS, *, reduced: bool = False
-) -> SegmentationContext:
-    facts = inspection(msgspec.structs.replace(SQUARE, reduce_labels=reduced), labels)
-    return segmentation_context(facts, choice(strategy), name=NAME, year=2026, classes=labels)
-
-
-def planned(context: SegmentationContext) -> dict[str, PlannedFile]:
-    plan = build_file_plan(context, settings={}, setup=SETUP, console_target="x:main")
-    return {file.path: file for file in plan.files}
-
-
-@pytest.mark.parametrize("strategy", [NATIVE, COMPOSE], ids=lambda each: each.strategy)
-def test_every_module_compiles_and_is_clean(strategy: StrategyChoice, tmp_path: Path) -> None:
-    files = planned(values(strategy))
-    modules = {path: file.content for path, file in files.items() if path.endswith(".py") and "/" in path}
-    assert len(modules) > 20
-    for path, text in modules.items():
-        tree = ast.parse(text)
-        assert ast.get_docstring(tree), path
-        assert "import porter" not in text
-        assert "from porter" not in text
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    checked = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "ruff",
-            "check",
-            "--isolated",
-            "--select=E,F,W,D1,I001",
-            "--ignore=E501,I001",
-            ".",
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+def inspection(
+    config: dict[str, Any] | None = None,
+    *,
+    labels: tuple[str, ...] = LABELS,
+    processor: ProcessorFacts = PROCESSOR,
+    size: tuple[int, int] = (64, 64),
+    channels: int = 3,
+) -> Inspection:
+    """Return what phase 1 says of a SegFormer whose config.json says *config*."""
+    return Inspection(
+        source=Source(kind="hub", ref="org/segformer", sha="0" * 40, folder="/nowhere"),
+        model_type="segformer",
+        architecture="SegformerForSemanticSegmentation",
+        task=TaskChoice(task="semantic-segmentation", source="architecture", reason="its class"),
+        config={**CONFIG, **(config or {})},
+        labels=labels,
+        image_size=size,
+        channels=channels,
+        processor=processor,
     )
-    assert checked.returncode == 0, checked.stdout
 
 
-def test_labels_survive_in_the_spec_and_in_the_schema() -> None:
-    files = planned(values())
-    spec = yaml.safe_load(files[SPEC].content)
-    palette = spec["dataset"]["segment"]["palette"]
-    assert [entry["seg_class"] for entry in palette] == list(LABELS)
-    assert [entry["label_id"] for entry in palette] == [0, 1, 2, 3]
-    schema = files[f"nvidia_tao_pytorch/config/{NAME}/default_config.py"].content
-    stated = next(
-        ast.literal_eval(keyword.value)
-        for call in ast.walk(ast.parse(schema))
-        if isinstance(call, ast.Call)
-        for keyword in call.keywords
-        if keyword.arg == "arrList" and "seg_class" in ast.unparse(keyword.value)
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trainer_tree(tmp_path_factory.mktemp("tree") / "clone")
+
+
+@pytest.fixture(scope="module")
+def reference(clone: Path) -> Reference:
+    (found,) = read_candidates(clone, read_release("tao-pytorch", clone), "semantic-segmentation")
+    return found
+
+
+@pytest.fixture(scope="module")
+def deploy(tmp_path_factory: pytest.TempPathFactory) -> DeployReference:
+    from porter.reference.deploy import read_deploy
+
+    clone = deploy_tree(tmp_path_factory.mktemp("deploy") / "clone")
+    return read_deploy(clone, read_release("tao-deploy", clone), "segformer")
+
+
+def chosen(reference: Reference, facts: Inspection) -> ReferenceChoice:
+    return choose(facts, [reference], reference.release)
+
+
+def context(reference: Reference, facts: Inspection) -> SegmentationContext:
+    family = Segmentation()
+    made = family.context(
+        facts,
+        chosen(reference, facts),
+        name=NAME,
+        year=2026,
+        classes=family.class_names(facts.labels),
     )
-    assert stated == palette
+    assert isinstance(made, SegmentationContext)
+    return made
 
 
-def test_where_labels_are_reduced_the_first_class_is_grey_one() -> None:
-    assert [entry.rgb for entry in values(reduced=True).palette] == [(1,), (2,), (3,), (4,)]
-    assert [entry.rgb for entry in values().palette] == [(0,), (1,), (2,), (3,)]
+def files_of(values: SegmentationContext, repo: Repo = "tao-pytorch") -> dict[str, str]:
+    return {file.path: file.content for file in rendered(values, repo)}
 
 
-def test_another_number_of_classes_brings_its_palette() -> None:
-    context = values()
-    assert context.class_values(LABELS) == {}
-    own = context.class_values(("cat", "dog"))
-    assert own["dataset.segment.num_classes"] == 2
-    assert [entry["seg_class"] for entry in own["dataset.segment.palette"]] == ["cat", "dog"]
-    first, second = context.dataset("/data", LABELS), context.dataset("/data", ("cat", "dog"))
-    assert first == ["dataset.segment.root_dir=/data"]
-    assert second[:2] == ["dataset.segment.root_dir=/data", "dataset.segment.num_classes=2"]
+# What the reader finds.
 
 
-def test_more_classes_than_a_mask_can_hold_are_refused() -> None:
-    with pytest.raises(ModelRejectedError, match="256 classes"):
-        values(labels=tuple(f"class {number}" for number in range(256)))
+def test_the_network_is_read_with_its_hooks_and_conventions(reference: Reference) -> None:
+    assert (reference.name, reference.task) == ("segformer", "semantic-segmentation")
+    assert reference.checkpoint_filename == "segformer_model"
+    assert (reference.tao_model, reference.tags, reference.image_suffixes) == ("", {}, ())
+    assert {"_build_model", "_build_criterion", "predict_step"} <= {*reference.hooks}
+    assert [entry.name for entry in reference.backbones] == ["mit_b0", "mit_b2"]
 
 
-def test_a_model_that_is_held_has_no_decoder_of_taos() -> None:
-    files = planned(values(COMPOSE))
-    spec = yaml.safe_load(files[SPEC].content)
-    assert "decode_head" not in spec["model"]
-    segmenter = files[f"nvidia_tao_pytorch/cv/{NAME}/model/segmenter.py"].content
-    assert "TAOSegFormerHead" not in segmenter
-    assert "AutoModelForSemanticSegmentation.from_config" in segmenter
-    assert f"nvidia_tao_pytorch/cv/{NAME}/model/backbone.py" not in files
-    settings = files[f"nvidia_tao_pytorch/cv/{NAME}/model/hf_config.py"].content
-    assert "BODY = 'backbone'" in settings.replace('"', "'")
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        (f"{CV}/segformer/model/decode_heads/segformer_head.py", "segformer_head.py"),
+        (f"{CV}/segformer/utils/iou_metric.py", "iou_metric"),
+        (f"{CV}/segformer/dataloader/dataset.py", "dataset.py"),
+    ],
+)
+def test_a_clone_that_lacks_what_a_port_needs_is_turned_away(tmp_path: Path, path: str, says: str) -> None:
+    clone = trainer_tree(tmp_path / "clone", {path: None})
+    with pytest.raises(WorkspaceError) as caught:
+        read_reference(clone, read_release("tao-pytorch", clone), "segformer")
+    assert says in str(caught.value)
 
 
-CHECKS = """
-import importlib.util, sys
-import numpy as np, torch
-from PIL import Image
-
-spec = importlib.util.spec_from_file_location("masks", sys.argv[1])
-masks = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(masks)
-
-
-def entry(name, label_id, rgb, mapping_class=None):
-    return {"seg_class": name, "mapping_class": mapping_class or name, "label_id": label_id, "rgb": rgb}
+def test_a_lightning_module_without_a_hook_is_turned_away(tmp_path: Path) -> None:
+    path = f"{CV}/segformer/model/segformer_pl_model.py"
+    text = "class SegFormerPlModel:\n    def __init__(self):\n        self.checkpoint_filename = 'x'\n"
+    clone = trainer_tree(tmp_path / "clone", {path: text})
+    with pytest.raises(WorkspaceError) as caught:
+        read_reference(clone, read_release("tao-pytorch", clone), "segformer")
+    assert "SegFormerPlModel._build_model" in str(caught.value)
 
 
-def refused(palette, count, said):
-    try:
-        masks.Palette(palette, count)
-    except ValueError as error:
-        assert said in str(error), error
-    else:
-        raise AssertionError(f"{palette} was taken")
+# Which models TAO's backbone covers.
 
 
-palette = masks.Palette([entry("sky", 9, [3]), entry("wall", 2, [7]), entry("door", 5, [8], "wall")], 2)
-assert palette.names == ["wall", "sky"]
-seen = palette.class_numbers(Image.fromarray(np.array([[7, 8, 3, 0, 255]], np.uint8)))
-assert seen.tolist() == [[0, 0, 1, 255, 255]], seen
-assert palette.label_ids(np.array([0, 1])).tolist() == [2, 9]
-wide = masks.Palette([entry("a", 0, [1]), entry("b", 300, [2])], 2)
-assert wide.label_ids(np.array([0, 1])).dtype == np.uint16
-deep = Image.fromarray(np.array([[1, 2, 700]], np.uint16))
-assert wide.class_numbers(deep).tolist() == [[0, 1, 255]]
-colours = masks.Palette([entry("a", 0, [9, 0, 1]), entry("b", 1, [9, 0, 2])], 2)
-pixels = np.array([[[9, 0, 2], [9, 0, 1], [0, 9, 1]]], np.uint8)
-assert colours.class_numbers(Image.fromarray(pixels)).tolist() == [[1, 0, 255]]
-refused([entry("a", 0, [1])], 2, "num_classes is 2")
-refused([entry("a", 0, [1]), entry("b", 1, [2], "c")], 2, "['c']")
-refused([entry("a", 0, [1]), entry("b", 1, [1])], 2, "look alike")
-
-for given, size in (((5, 7), (33, 20)), ((16, 16), (64, 64)), ((8, 4), (3, 130)), ((1, 1), (5, 5))):
-    scores = torch.randn(6, *given, generator=torch.Generator().manual_seed(0))
-    large = torch.nn.functional.interpolate(scores[None], size=size, mode="bilinear", align_corners=False)[0]
-    found = masks.label_map(scores.numpy(), size)
-    assert found.shape == size
-    best = large.gather(0, torch.from_numpy(found)[None])[0]
-    assert (large.max(dim=0).values - best).abs().max() < 1e-5, (given, size)
-    # Not by chance: the classes differ, and the nearest score is not good enough.
-    nearest = torch.nn.functional.interpolate(scores[None], size=size)[0].argmax(dim=0).numpy()
-    assert len(np.unique(found)) > 1 or given == (1, 1)
-    assert (nearest != found).any() or given == (1, 1)
-
-covered = masks.overlay(np.full((2, 4, 3), 100, np.uint8), np.array([[0, 0, 1, 1]] * 2))
-assert covered.shape == (2, 4, 3) and covered.dtype == np.uint8
-assert (covered[:, 0] == covered[:, 1]).all() and (covered[:, 1] != covered[:, 2]).any()
-print("all held")
-"""
+def match_of(reference: Reference, config: dict[str, Any] | None = None) -> BackboneMatch:
+    coverage = native_coverage(inspection(config), reference)
+    assert coverage.match is not None, coverage.reasons
+    return coverage.match
 
 
-@pytest.mark.torch_env
-def test_masks_mean_what_the_palette_says_and_scores_grow_as_torch_lets_them(
-    tao_environment: Environment, tmp_path: Path
-) -> None:
-    module = tmp_path / "masks.py"
-    module.write_text(planned(values())[MASKS].content)
-    done = subprocess.run(
-        [tao_environment.python, "-c", CHECKS, module], capture_output=True, text=True, check=False
+@pytest.mark.parametrize("size", SIZES)
+def test_the_sizes_of_the_paper_are_the_class_with_other_norms(reference: Reference, size: str) -> None:
+    sizes = {"depths": list(SIZES[size]), "hidden_sizes": list(WIDTHS[size]), "decoder_hidden_size": 768}
+    match = match_of(reference, sizes)
+    assert match.target == "nvidia_tao_pytorch.cv.backbone_v2.mit:MixTransformer"
+    # The registry's own entries have norms of another epsilon.
+    assert match.name == ""
+    assert (
+        f"mit_{size}, has norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-06)" in match.differences[0]
     )
-    assert done.stdout.strip() == "all held", done.stderr
+    # The class itself leaves them as torch makes them.
+    assert match.code == {}
+    assert (match.embed_dim, match.widths) == (768, WIDTHS[size])
+    assert match.arguments["depths"] == list(SIZES[size])
+    assert (match.remap, match.head, match.image_argument) == ("segformer", "decoder.linear_pred", "")
 
 
-def test_a_palette_has_one_entry_for_every_class() -> None:
-    assert [(e.seg_class, e.mapping_class, e.label_id) for e in palette_of(("b", "a"))] == [
-        ("b", "b", 0),
-        ("a", "a", 1),
+def test_sizes_that_no_entry_has_are_passed_to_the_class(reference: Reference) -> None:
+    sizes = {
+        "hidden_sizes": [8, 16, 24, 32],
+        "depths": [1, 1, 2, 1],
+        "num_attention_heads": [1, 2, 3, 4],
+        "mlp_ratios": [2, 2, 4, 4],
+        "sr_ratios": [4, 2, 2, 1],
+        "drop_path_rate": 0.0,
+    }
+    match = match_of(reference, sizes)
+    assert match.arguments == {
+        "depths": [1, 1, 2, 1],
+        "embed_dims": [8, 16, 24, 32],
+        "num_heads": [1, 2, 3, 4],
+        "mlp_ratios": [2, 2, 4, 4],
+        "sr_ratios": [4, 2, 2, 1],
+    }
+    assert match.widths == (8, 16, 24, 32)
+
+
+def test_what_acts_in_training_only_is_said(reference: Reference) -> None:
+    dropped = {"hidden_dropout_prob": 0.2, "classifier_dropout_prob": 0.3, "drop_path_rate": 0.25}
+    match = match_of(reference, dropped)
+    assert match.arguments["drop_path_rate"] == 0.25
+    said = "; ".join(match.differences)
+    assert "dropout of 0.2 is not carried over" in said
+    assert "with a probability of 0.1 while it trains, not 0.3" in said
+    assert "attention dropout" not in said
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "patches": ({"patch_sizes": [7, 3, 3, 5]}, "patch_sizes is [7, 3, 3, 5]: the patch embeddings"),
+    "strides": ({"strides": [4, 2, 2, 1]}, "kernels of 7, 3, 3, 3 and strides of 4, 2, 2, 2"),
+    "activation": (
+        {"hidden_act": "relu"},
+        "hidden_act is 'relu': the backbone's blocks apply the exact GELU",
+    ),
+    "stages": ({"num_encoder_blocks": 3, "depths": [1, 1, 1]}, "num_encoder_blocks is 3: the class has four"),
+    "last stage": ({"reshape_last_stage": False}, "the decoder needs the last stage as a map"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_backbone_does_not_compute_is_refused(reference: Reference, case: str) -> None:
+    config, reason = REFUSED[case]
+    coverage = native_coverage(inspection(config), reference)
+    assert coverage.match is None
+    assert reason in "; ".join(coverage.reasons)
+    with pytest.raises(ModelRejectedError) as caught:
+        chosen(reference, inspection(config))
+    assert reason in str(caught.value)
+    assert "image classification" not in str(caught.value)
+
+
+def test_images_that_are_no_squares_in_colour_are_refused(reference: Reference) -> None:
+    wide = native_coverage(inspection(size=(64, 96)), reference)
+    assert wide.match is None
+    assert "images of 64 x 96 (height x width)" in "; ".join(wide.reasons)
+    grey = native_coverage(inspection(channels=1), reference)
+    assert "the model takes 1 channels" in "; ".join(grey.reasons)
+
+
+def test_a_clone_without_the_backbone_is_said(reference: Reference) -> None:
+    bare = msgspec.structs.replace(reference, backbones=(), backbone_classes=())
+    assert "builds a MixTransformer" in native_coverage(inspection(), bare).reasons[0]
+
+
+# Values for the templates.
+
+
+@pytest.fixture(scope="module")
+def values(reference: Reference) -> SegmentationContext:
+    return context(reference, inspection({"decoder_hidden_size": 256}))
+
+
+def schema_fields(values: SegmentationContext) -> dict[str, SchemaField]:
+    return {f"{item.name}.{each.name}": each for item in values.schema.classes for each in item.fields}
+
+
+def test_the_schema_says_what_the_model_decides(values: SegmentationContext) -> None:
+    fields = schema_fields(values)
+    found = {key: each.value for key, each in fields.items() if each.helper != "DATACLASS_FIELD"}
+    palette = [
+        {"seg_class": name, "mapping_class": name, "label_id": number, "rgb": [number]}
+        for number, name in enumerate(LABELS)
     ]
+    assert found == {
+        "BackboneConfig.type": NAME,
+        "DecodeHeadConfig.in_channels": [32, 64, 160, 256],
+        "DecodeHeadConfig.feature_strides": [4, 8, 16, 32],
+        "DecodeHeadConfig.decoder_params": {"embed_dim": 256},
+        "AugmentationConfig.mean": [0.485, 0.456, 0.406],
+        "AugmentationConfig.std": [0.229, 0.224, 0.225],
+        "SegmentConfig.num_classes": 3,
+        "SegmentConfig.img_size": 64,
+        "SegmentConfig.batch_size": 8,
+        # The reference gives it two defaults; the first one is what runs.
+        "SegmentConfig.workers": 8,
+        "SegmentConfig.label_transform": "None",
+        "SegmentConfig.palette": palette,
+        "EvaluateConfig.checkpoint": found["EvaluateConfig.checkpoint"],
+        "EvaluateConfig.vis_after_n_batches": 1,
+        "EvaluateConfig.batch_size": 8,
+        "InferenceConfig.checkpoint": found["InferenceConfig.checkpoint"],
+        "InferenceConfig.vis_after_n_batches": 1,
+        "InferenceConfig.batch_size": 8,
+        "ExportConfig.input_width": 64,
+        "ExportConfig.input_height": 64,
+        "TrtConfig.data_type": "FP32",
+    }
+    assert fields["BackboneConfig.type"].options == (NAME,)
+    assert fields["TrtConfig.data_type"].options == ("FP32", "FP16", "INT8")
+    bases = {item.name: item.base for item in values.schema.classes}
+    assert bases["ExportConfig"] == "common_config.ExportConfig"
+    assert bases["SegmentConfig"] == "segformer.SFDatasetSegmentConfig"
+
+
+def test_a_clone_whose_schema_lacks_a_field_is_no_base_for_the_port(reference: Reference) -> None:
+    config = tuple(
+        msgspec.structs.replace(item, fields=tuple(each for each in item.fields if each.name != "palette"))
+        for item in reference.config
+    )
+    with pytest.raises(KeyError, match=r"SegmentConfig\.palette"):
+        context(msgspec.structs.replace(reference, config=config), inspection())
+
+
+def test_reduced_labels_shift_the_palette(reference: Reference) -> None:
+    reduced = msgspec.structs.replace(PROCESSOR, reduce_labels=True)
+    values = context(reference, inspection(processor=reduced))
+    assert [(entry.seg_class, entry.label_id, entry.rgb) for entry in values.palette] == [
+        ("wall", 0, (1,)),
+        ("floor", 1, (2,)),
+        ("sky", 2, (3,)),
+    ]
+    spec = yaml.safe_load(files_of(values)[SPEC])
+    assert [entry["rgb"] for entry in spec["dataset"]["segment"]["palette"]] == [[1], [2], [3]]
+    # A dataset with classes of its own is reduced likewise.
+    own = values.class_values(("cat", "dog"))["dataset.segment.palette"]
+    assert [entry["rgb"] for entry in own] == [[1], [2]]
+
+
+@pytest.mark.parametrize(("reduced", "most"), [(False, 255), (True, 254)])
+def test_more_classes_than_a_byte_tells_apart_are_refused(
+    reference: Reference, reduced: bool, most: int
+) -> None:
+    processor = msgspec.structs.replace(PROCESSOR, reduce_labels=reduced)
+    names = tuple(f"class {number}" for number in range(most + 1))
+    values = context(reference, inspection(labels=names[:most], processor=processor))
+    # The last grey level stands for no class.
+    assert max(entry.rgb[0] for entry in values.palette) == 254
+    with pytest.raises(ModelRejectedError) as caught:
+        context(reference, inspection(labels=names, processor=processor))
+    assert f"tells {most + 1} classes apart" in caught.value.what
+    assert f"enough for {most}" in str(caught.value.why)
+
+
+def test_the_models_own_number_of_classes_changes_nothing_in_the_spec(values: SegmentationContext) -> None:
+    assert values.class_values(("a", "b", "c")) == {}
+    assert values.dataset("/data", LABELS) == ["dataset.segment.root_dir=/data"]
+
+
+def test_another_number_of_classes_brings_its_palette(values: SegmentationContext) -> None:
+    root, count, palette = values.dataset("/data", ('the "cat"', "dog"))
+    assert (root, count) == ("dataset.segment.root_dir=/data", "dataset.segment.num_classes=2")
+    key, _, text = palette.partition("=")
+    assert key == "dataset.segment.palette"
+    assert yaml.safe_load(text) == [
+        {"seg_class": 'the "cat"', "mapping_class": 'the "cat"', "label_id": 0, "rgb": [0]},
+        {"seg_class": "dog", "mapping_class": "dog", "label_id": 1, "rgb": [1]},
+    ]
+
+
+def test_a_name_is_nothing_that_a_spec_resolves() -> None:
+    found = Segmentation().class_names(("${results_dir}", "???", "a ? b"))
+    assert found == ("$ {results_dir}", "unknown", "a ? b")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (("a", "b"), ("a", "b")),
+        (("a", "b", "a"), ("a", "b", "a_2")),
+        (("a", "a", "a"), ("a", "a_1", "a_2")),
+        # A label that is called as another one would be named.
+        (("a", "a_2", "a"), None),
+        (("a", "a", "a_1"), None),
+        (("", "", "_1"), None),
+    ],
+)
+def test_every_class_has_a_name_of_its_own(labels: tuple[str, ...], names: tuple[str, ...] | None) -> None:
+    found = Segmentation().class_names(labels)
+    assert len(set(found)) == len(labels)
+    if names is not None:
+        assert found == names
+    # A label that is alone keeps its name.
+    assert all(name == label for name, label in zip(found, labels, strict=True) if labels.count(label) == 1)
+
+
+def test_what_a_port_needs_is_named() -> None:
+    facts = msgspec.structs.replace(inspection(), labels=(), processor=None, image_size=None)
+    assert Segmentation().lacking(facts) == ("labels", "an image size", "an image processor")
+    assert Segmentation().lacking(inspection()) == ()
+
+
+def test_a_processor_of_another_size_is_refused(reference: Reference) -> None:
+    other = msgspec.structs.replace(PROCESSOR, size=(60, 60))
+    with pytest.raises(PorterError, match="64 x 64"):
+        context(reference, inspection(processor=other))
+
+
+# The files.
+
+PROCESSORS = {
+    "bilinear": PROCESSOR,
+    "bicubic and reduced": msgspec.structs.replace(PROCESSOR, resample=3, reduce_labels=True),
+    "shortest edge": msgspec.structs.replace(
+        PROCESSOR, size=None, shortest_edge=70, crop=(64, 64), rescale_factor=None
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=["tao-pytorch", "tao-deploy"])
+def packages(
+    request: pytest.FixtureRequest, reference: Reference, deploy: DeployReference
+) -> dict[str, tuple[PlannedFile, ...]]:
+    """The package of one repository, by processor."""
+    repo: Repo = request.param
+    made = {}
+    for name, processor in PROCESSORS.items():
+        own = context(reference, inspection(labels=HOSTILE, processor=processor))
+        made[name] = rendered(deploy_context(own, deploy, year=2026) if repo == "tao-deploy" else own, repo)
+    return made
+
+
+@pytest.fixture(scope="module")
+def files(values: SegmentationContext) -> dict[str, str]:
+    return files_of(values)
+
+
+def test_all_files_of_the_package_are_there(files: dict[str, str]) -> None:
+    wanted = ["model/segmenter.py", "model/backbone.py", "dataloader/dataset.py", "utils/masks.py"]
+    wanted += [f"scripts/{mode}.py" for mode in ("train", "evaluate", "inference", "export")]
+    assert {f"{PACKAGE}/{path}" for path in wanted} <= files.keys()
+    assert f"nvidia_tao_pytorch/config/{NAME}/default_config.py" in files
+    assert {Path(path).suffix for path in files} == {".py", ".yaml"}
+    folders = {path.rpartition("/")[0] for path in files if path.endswith(".py")}
+    assert all(f"{folder}/__init__.py" in files for folder in folders)
+
+
+def test_every_python_file_compiles_and_knows_nothing_of_porter(
+    packages: dict[str, tuple[PlannedFile, ...]],
+) -> None:
+    for files in packages.values():
+        for file in files:
+            if file.path.endswith(".py"):
+                tree = ast.parse(file.content)
+                body = file.content.partition('"""')[2]
+                assert not re.search(r"\bporter\b", body, re.IGNORECASE), file.path
+                modules = {
+                    name.name if isinstance(node, ast.Import) else node.module or ""
+                    for node in ast.walk(tree)
+                    if isinstance(node, ast.Import | ast.ImportFrom)
+                    for name in node.names
+                }
+                assert not {each for each in modules if each.split(".")[0] in {"porter", "transformers"}}
+
+
+def test_linters_find_nothing(packages: dict[str, tuple[PlannedFile, ...]], tmp_path: Path) -> None:
+    for name, files in packages.items():
+        write(tmp_path / name, {file.path: file.content for file in files})
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "E,W,F,I,D", "--ignore"]
+    # TAO's own pydocstyle arguments and line length.
+    command += ["E501,D107,D200,D203,D205,D212,D213,D400,D401,D4,I001", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_spec_is_yaml_with_the_palette_as_it_is(
+    packages: dict[str, tuple[PlannedFile, ...]],
+) -> None:
+    for name, files in packages.items():
+        specs = [yaml.safe_load(file.content) for file in files if file.path.endswith(".yaml")]
+        found = [spec["dataset"]["segment"] for spec in specs if "palette" in str(spec)]
+        assert found
+        shift = int("reduced" in name)
+        for segment in found:
+            assert segment["num_classes"] == len(HOSTILE)
+            assert segment["palette"] == [
+                {"seg_class": label, "mapping_class": label, "label_id": number, "rgb": [number + shift]}
+                for number, label in enumerate(HOSTILE)
+            ]
+
+
+def test_labels_reach_the_schema_as_they_are(packages: dict[str, tuple[PlannedFile, ...]]) -> None:
+    for files in packages.values():
+        (schema,) = [file for file in files if file.path.endswith("default_config.py")]
+        literals = {
+            node.value
+            for node in ast.walk(ast.parse(schema.content))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        assert {*HOSTILE} <= literals
+
+
+def test_the_backbone_is_registered_in_the_models_sizes(reference: Reference) -> None:
+    sizes = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "drop_path_rate": 0.25}
+    text = files_of(context(reference, inspection(sizes)))[f"{PACKAGE}/model/backbone.py"]
+    (call,) = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "MixTransformer"
+    ]
+    given = {each.arg: ast.unparse(each.value) for each in call.keywords if each.arg}
+    assert given["embed_dims"] == "[8, 16, 24, 32]"
+    assert given["depths"] == "[1, 1, 2, 1]"
+    assert given["drop_path_rate"] == "0.25"
+    assert "norm_layer" not in given
+
+
+def test_the_plan_sets_the_spec_and_edits_setup_py(values: SegmentationContext, clone: Path) -> None:
+    setup = (clone / "setup.py").read_text()
+    target = f"nvidia_tao_pytorch.cv.{NAME}.entrypoint.{NAME}:main"
+    plan = build_file_plan(
+        values, settings={"dataset.segment.batch_size": 2}, setup=setup, console_target=target
+    )
+    assert [file.path for file in plan.files if file.action == "edit"] == ["setup.py"]
+    files = {file.path: file.content for file in plan.files}
+    assert f"{NAME}={target}" in files["setup.py"]
+    spec = yaml.safe_load(files[SPEC])
+    segment = spec["dataset"]["segment"]
+    assert (segment["batch_size"], segment["img_size"], segment["label_transform"]) == (2, 64, "None")
+    assert spec["model"]["decode_head"]["in_channels"] == [32, 64, 160, 256]
+    missing = [line.strip() for line in files[SPEC].splitlines() if "???" in line]
+    assert missing == ["results_dir: ???", "root_dir: ???"]
+    # The palette stays whole where a setting is written into the spec.
+    assert [entry["seg_class"] for entry in segment["palette"]] == [*LABELS]
+
+
+def test_equal_input_gives_equal_files(reference: Reference, files: dict[str, str]) -> None:
+    assert files_of(context(reference, inspection({"decoder_hidden_size": 256}))) == files
+
+
+def test_the_palette_of_nothing_is_empty() -> None:
+    assert palette_of(()) == ()

@@ -186,3 +186,45 @@ def test_what_is_within_the_bounds(changes: dict[str, Any], within: bool) -> Non
 def _npy_shape(path: Path) -> str:
     header = path.read_bytes()[10:128].decode("latin-1")
     return header.split("'shape': ")[1].split("), ")[0] + ")"
+
+
+_MASKS = """
+import json, sys
+from pathlib import Path
+import numpy
+from PIL import Image
+from porter.probes.preprocess_parity import _Processors, _place_with_masks
+folder = Path(sys.argv[1])
+Image.new("RGB", (40, 30)).save(folder / "a.png")
+answers = []
+for reduced in (False, True):
+    settings = {"image_processor_type": "SegformerImageProcessor", "size": {"height": 8, "width": 8},
+                "do_reduce_labels": reduced}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    request = {"folder": str(folder), "fast": False, "mode": "RGB", "levels": 1, "section": "x",
+               "shift": int(reduced), "classes": 3}
+    placed, _ = _place_with_masks([folder / "a.png"], folder / "data", request)
+    (name,) = placed
+    with Image.open(folder / "data" / "masks" / "val" / f"{Path(name).stem}.png") as opened:
+        levels = sorted(set(opened.getdata()))
+        small = numpy.asarray(opened.resize((8, 8), Image.Resampling.NEAREST)).astype(int)
+    meant = numpy.where((small == 255) | (small < int(reduced)), 255, small - int(reduced))
+    processors = _Processors(request)
+    with Image.open(folder / "a.png") as image:
+        merged = numpy.where(meant == 2, 1, meant)
+        apart = [processors.different(image, folder / "data", name, each)
+                 for each in (meant, meant[None], (meant + 1) % 3, meant[:4], merged)]
+    answers.append({"levels": levels, "apart": apart, "third": int((meant == 2).sum())})
+print(json.dumps(answers))
+"""
+
+
+def test_pixels_of_another_class_are_counted_whether_labels_are_reduced_or_not(bench: Bench) -> None:
+    plain, reduced = bench.python(_MASKS, bench.folder("masks"))
+    assert plain["levels"] == [0, 1, 2, 255]
+    assert reduced["levels"] == [0, 1, 2, 3, 255]
+    for found in (plain, reduced):
+        equal, stacked, turned, cut, merged = found["apart"]
+        assert (equal, stacked, cut) == (0, 0, 64)
+        assert turned == 64
+        assert merged == found["third"] > 0

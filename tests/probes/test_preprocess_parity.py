@@ -203,7 +203,7 @@ for reduced in (False, True):
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     request = {"folder": str(folder), "fast": False, "mode": "RGB", "levels": 1, "section": "x",
                "shift": int(reduced), "classes": 3}
-    placed, _ = _place_with_masks([folder / "a.png"], folder / "data", request)
+    placed, _ = _place_with_masks([folder / "a.png"], folder / "data", request, None)
     (name,) = placed
     with Image.open(folder / "data" / "masks" / "val" / f"{Path(name).stem}.png") as opened:
         levels = sorted(set(opened.getdata()))

@@ -47,8 +47,6 @@ PROCESSOR: dict[str, Any] = {
 }
 REPEATED = 10
 LEARNING = (
-    "dataset.train_dataset.batch_size=4",
-    "dataset.test_dataset.batch_size=4",
     "train.num_epochs=15",
     "train.checkpoint_interval=15",
     "train.validation_interval=15",
@@ -155,6 +153,7 @@ def learned(
                 f"dataset.{task}_dataset.data_sources="
                 f"[{{dataset_name: {kind.dataset}, data_file: {folder}/{name}.txt}}]",
                 f"dataset.{task}_dataset.workers=0",
+                f"dataset.{task}_dataset.batch_size=4",
             )
         ]
 

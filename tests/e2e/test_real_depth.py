@@ -153,7 +153,8 @@ def learned(
                 f"dataset.{task}_dataset.data_sources="
                 f"[{{dataset_name: {kind.dataset}, data_file: {folder}/{name}.txt}}]",
                 f"dataset.{task}_dataset.workers=0",
-                f"dataset.{task}_dataset.batch_size=4",
+                # Validation stacks ground truth as it is, of whatever size.
+                f"dataset.{task}_dataset.batch_size={1 if task == 'val' else 4}",
             )
         ]
 

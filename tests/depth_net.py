@@ -94,7 +94,10 @@ CONFIG = (
     _class("ExportConfig", _field("input_width", 544), _field("input_height", 960), module=_COMMON),
     _class("DepthNetTrtConfig", _text("data_type", "FP32"), module=f"{_CONFIG}.deploy"),
     _class(
-        "DepthNetGenTrtEngineExpConfig", _section("tensorrt", "DepthNetTrtConfig"), module=f"{_CONFIG}.deploy"
+        "DepthNetGenTrtEngineExpConfig",
+        _section("tensorrt", "DepthNetTrtConfig"),
+        _field("min_height", None, "Optional[int]"),
+        module=f"{_CONFIG}.deploy",
     ),
 )
 

@@ -23,6 +23,7 @@ class Family(Protocol):
         linear_head: whether phase 1 must find linear layers that make the scores.
         needed: files that each generated script leaves in its results; ``{name}`` is the network's.
         deployed: likewise files of each deploy script that reads images, with their folder.
+        calibrated: whether TAO calibrates engines of it for INT8.
         layout: how its datasets lie on disk.
         drawn_classes: what the spec says, by dotted key, where a probe has drawn a dataset.
     """
@@ -31,6 +32,7 @@ class Family(Protocol):
     linear_head: bool
     needed: Mapping[str, tuple[str, ...]]
     deployed: Mapping[str, tuple[str, ...]]
+    calibrated: bool
     layout: ImageLayout
     drawn_classes: Mapping[str, Any]
 

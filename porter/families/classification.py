@@ -33,6 +33,7 @@ class Classification:
         "evaluate": ("trt_evaluate/result.csv", "trt_evaluate/results.json"),
     }
     layout: ImageLayout = "folders"
+    calibrated = True
     drawn_classes: Mapping[str, Any] = {"dataset.num_classes": 1, "model.head.topk": [1]}
 
     def lacking(self, inspection: Inspection) -> tuple[str, ...]:

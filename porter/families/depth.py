@@ -33,6 +33,7 @@ class Depth:
         "evaluate": ("trt_evaluate/results.json",),
     }
     layout: ImageLayout = "lists"
+    calibrated = False
     drawn_classes: Mapping[str, Any] = {}
 
     def lacking(self, inspection: Inspection) -> tuple[str, ...]:
@@ -100,4 +101,7 @@ class Depth:
 
     def data_paths(self, root: str) -> dict[str, dict[str, str]]:
         """Return, by deploy script, what the spec's paths to the data come to for a dataset in *root*."""
-        return {}
+        return {
+            "inference": {"dataset.infer_dataset.data_sources[0].data_file": f"{root}/test.txt"},
+            "evaluate": {"dataset.test_dataset.data_sources[0].data_file": f"{root}/val.txt"},
+        }

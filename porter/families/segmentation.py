@@ -33,6 +33,7 @@ class Segmentation:
         "evaluate": ("trt_evaluate/results.json",),
     }
     layout: ImageLayout = "masks"
+    calibrated = True
     drawn_classes: Mapping[str, Any] = {}
 
     def lacking(self, inspection: Inspection) -> tuple[str, ...]:

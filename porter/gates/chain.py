@@ -8,7 +8,7 @@ from pathlib import Path
 
 from porter.gates.engines import ran, specs_of
 from porter.gates.metrics import metric_problem, read_metrics
-from porter.gates.outputs import compare_outputs
+from porter.gates.outputs import METRIC_TOLERANCE, compare_outputs
 from porter.gates.results import blocked, failed, log_tail, passed
 from porter.gates.rows import FP32_TOLERANCE, read_rows
 from porter.gates.runs import needed_files, script_problem, small_run, view_of
@@ -162,7 +162,7 @@ def _native_gate(session: PortSession) -> GateResult:
         evidence[f"images of {task}"] = found.images
         said.append(f"{task}: {found.said}")
     native, engine = (results / folder / "results.json" for folder in ("evaluate", "trt_evaluate"))
-    apart = metric_problem(native, engine)
+    apart = metric_problem(native, engine, tolerance=METRIC_TOLERANCE[session.family.task])
     if apart:
         return failed(gate, apart)
     metrics = ", ".join(f"{key} {value:.3g}" for key, value in read_metrics(native)[0].items() if value)

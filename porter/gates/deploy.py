@@ -40,15 +40,15 @@ _DATA = "/porter/data"
 _TOLERANCE = 1e-6
 
 
-def package_gates(session: PortSession, plan: FilePlan) -> Iterator[GateResult]:
+def package_gates(session: PortSession, context: PortContext, plan: FilePlan) -> Iterator[GateResult]:
     """Import every generated module where it will run, and resolve its specs."""
-    name, root = session.options.name, f"{session.reference.generated.dataset}.root_dir"
+    name, data = context.name, context.located(_DATA)
     request = PackageRequest(
         modules=tuple(_modules(plan)),
         forbidden=tuple(item for item in FORBIDDEN if "." not in item),
         schema=schema_of(session),
         specs=specs_of(session),
-        given=(f"results_dir={_ROOT}", f"{root}={_DATA}"),
+        given=(f"results_dir={_ROOT}", *data),
         asked=tuple(_chain(name, session.family)),
     )
     facts = session.prove(
@@ -64,7 +64,8 @@ def package_gates(session: PortSession, plan: FilePlan) -> Iterator[GateResult]:
     allowed = {"nvidia_tao_core.config"} if session.tao.has_core else set()
     unwelcome = tuple(item for item in FORBIDDEN if item not in allowed)
     yield _import_gate(session.deploy_worktree, plan, facts, unwelcome)
-    yield _spec_gate(name, session.family, root, facts.specs)
+    given = [entry.partition("=")[0] for entry in data]
+    yield _spec_gate(name, session.family, given, facts.specs)
 
 
 def _modules(plan: FilePlan) -> Iterator[str]:
@@ -145,15 +146,16 @@ def _needed(family: Family, mode: str) -> tuple[str, ...]:
     return (f"{mode}.trt_engine", *family.data_paths(_DATA)[mode])
 
 
-def _spec_gate(name: str, family: Family, root: str, specs: dict[str, SpecFacts]) -> GateResult:
+def _spec_gate(name: str, family: Family, data: Sequence[str], specs: dict[str, SpecFacts]) -> GateResult:
+    """Judge the specs; *data* are the keys by which a user says where the data lie."""
     problems = []
-    allowed = {"results_dir", root}
+    allowed = ("results_dir", *data)
     for mode in MODES:
         facts = specs.get(mode)
         if facts is None or facts.error:
             problems.append(f"{mode}.yaml: {facts.error if facts else 'its schema does not import'}")
             continue
-        open_keys = sorted(set(facts.missing) - allowed)
+        open_keys = sorted(key for key in facts.missing if key.partition("[")[0] not in allowed)
         if open_keys:
             problems.append(f"{mode}.yaml leaves {', '.join(open_keys)} to the user")
         wanted = _chain(name, family)
@@ -166,7 +168,7 @@ def _spec_gate(name: str, family: Family, root: str, specs: dict[str, SpecFacts]
         return failed("deploy-specs", "; ".join(problems[:3]), problems=problems)
     return passed(
         "deploy-specs",
-        f"three specs fit the schema; with results_dir and {root} alone they take up where "
+        f"three specs fit the schema; with results_dir and {', '.join(data)} alone they take up where "
         f"export leaves off: export/{name}.onnx, trt/{name}.engine",
         resolved={mode: specs[mode].resolved for mode in MODES},
     )
@@ -226,10 +228,10 @@ def preprocessing_gate(session: PortSession, context: PortContext) -> GateResult
     return passed(gate, f"{len(answer.checks)} tensors {said}; {batches}", **evidence)
 
 
-def parser_gate(session: PortSession) -> GateResult:
+def parser_gate(session: PortSession, context: PortContext) -> GateResult:
     """Have TensorRT-RTX parse and build the exported graph."""
     onnx = session.workspace.results / "gates" / "export" / f"{session.options.name}.onnx"
-    request = RtxRequest(onnx=str(onnx), batches=PROFILE)
+    request = RtxRequest(onnx=str(onnx), batches=PROFILE, sides=context.image_sizes)
     answer = session.journal.step(
         "parser",
         {

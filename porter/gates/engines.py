@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from porter.gates.metrics import metric_problem
-from porter.gates.outputs import Compared, compare_outputs
-from porter.gates.results import failed, log_tail, passed, rehearsed
+from porter.gates.outputs import METRIC_TOLERANCE, Compared, compare_outputs
+from porter.gates.results import blocked, failed, log_tail, passed, rehearsed
 from porter.gates.rows import FP16_TOLERANCE, FP32_TOLERANCE
 from porter.gates.runs import view_of
 from porter.generate.values import PortContext
@@ -26,6 +26,7 @@ from porter.session import PortSession
 from porter.views import View
 
 MODES = ("gen_trt_engine", "inference", "evaluate")
+KINDS = ("fp32", "fp16", "int8", "qdq")
 BATCHES = (1, 3, 5)
 """Batch sizes of inference and evaluation: one image, and two that leave a partial last batch."""
 
@@ -88,8 +89,11 @@ def engine_gates(session: PortSession, context: PortContext) -> Iterator[GateRes
     answer = _run(bench)
     outcomes = {outcome.label: outcome for outcome in answer.steps}
     runtime = {"runtime": answer.runtime}
-    for kind in ("fp32", "fp16", "int8", "qdq"):
-        yield _engine_gate(bench, kind, outcomes, runtime)
+    for kind in KINDS:
+        if kind == "int8" and not session.family.calibrated:
+            yield blocked("engine-int8", f"TAO calibrates no engine of {session.reference.name} for INT8")
+        else:
+            yield _engine_gate(bench, kind, outcomes, runtime)
     yield _scripts_gate(bench, "inference", outcomes, runtime)
     yield _scripts_gate(bench, "evaluate", outcomes, runtime)
 
@@ -145,7 +149,9 @@ def _run(bench: _Bench) -> DeployAnswer:
 def _steps(bench: _Bench) -> Iterator[DeployStep]:
     images = bench.view.images["test"]
     smallest, best, largest = PROFILE
-    for kind in ("fp32", "fp16", "int8", "qdq"):
+    for kind in KINDS:
+        if kind == "int8" and not bench.session.family.calibrated:
+            continue
         onnx = bench.onnx if kind != "qdq" else bench.results / "engines" / "quantised.onnx"
         overrides = [
             *bench.data(),
@@ -178,7 +184,7 @@ def _reading(bench: _Bench, mode: str, kind: str, batch: int) -> list[str]:
         f"{mode}.trt_engine={bench.engine(kind)}",
         f"{mode}.batch_size={batch}",
         # No engine of these gates takes it: a script that reads the trainer's batch size is refused.
-        f"{bench.context.dataset_section}.batch_size={PROFILE[-1] + 1}",
+        *bench.context.loading(PROFILE[-1] + 1),
     ]
 
 
@@ -288,7 +294,10 @@ def _scripts_gate(
         if found.problem:
             return failed(gate, f"{label}: {found.problem}", folder=str(folder))
         native = bench.trained / "evaluate" / "results.json"
-        metrics = metric_problem(native, folder / "results.json") if mode == "evaluate" else ""
+        tolerance = METRIC_TOLERANCE[bench.session.family.task]
+        metrics = (
+            metric_problem(native, folder / "results.json", tolerance=tolerance) if mode == "evaluate" else ""
+        )
         if metrics:
             return failed(gate, f"{label}: {metrics}")
     refusal = _refusal_problem(outcomes["inference-refused"]) if mode == "inference" else ""

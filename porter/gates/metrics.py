@@ -7,12 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_TOLERANCE = 1e-6
 
-
-def metric_problem(
-    native: Path, engine: Path, *, tolerance: float = _TOLERANCE, whose: str = "the trainer's"
-) -> str:
+def metric_problem(native: Path, engine: Path, *, tolerance: float, whose: str = "the trainer's") -> str:
     """Return how the metrics of two scripts differ; empty where they do not.
 
     Args:

@@ -8,11 +8,19 @@ from pathlib import Path
 
 from porter.gates.rows import compare_rows
 from porter.records.base import Task
-from porter.records.engines import MaskPair, MasksAnswer, MasksRequest
+from porter.records.engines import DepthsAnswer, DepthsRequest, MaskPair, MasksAnswer, MasksRequest
 from porter.session import PortSession
 
 _EQUAL_PIXELS = {"fp32": 0.9999, "fp16": 0.99}
 """Least share of pixels with the same class: where two classes are equally likely, rounding decides."""
+
+METRIC_TOLERANCE: dict[Task, float] = {
+    "image-classification": 1e-6,
+    "semantic-segmentation": 1e-6,
+    "depth-estimation": 1e-4,
+}
+"""Bounds on the difference of two metrics. Those of depth follow every digit of every pixel, and rounding
+decides on which side of a threshold a pixel is."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,29 @@ def _masks(
     )
 
 
+def _depths(
+    session: PortSession, mode: str, native: Path, engine: Path, precision: str, tolerance: float
+) -> Compared:
+    if mode == "evaluate":
+        return Compared(images=0, said="metrics")
+    request = DepthsRequest(native=str(native), engine=str(engine))
+    answer = session.probe("compare_depths", request, DepthsAnswer, read=[native, engine])
+    relative = max(answer.relative.values(), default=0.0)
+    problem = "; ".join(answer.problems[:3])
+    if not problem and (not answer.relative or not relative <= tolerance):
+        problem = f"depth maps are relative {relative:.1e} apart, bound {tolerance:.0e}"
+    return Compared(
+        images=len(answer.relative),
+        relative=relative,
+        max_abs=answer.max_abs,
+        per_image=answer.relative,
+        problem=problem,
+        said=f"{len(answer.relative)} depth maps relative {relative:.1e} apart",
+    )
+
+
 _COMPARE: dict[Task, Callable[[PortSession, str, Path, Path, str, float], Compared]] = {
     "image-classification": _rows,
     "semantic-segmentation": _masks,
+    "depth-estimation": _depths,
 }

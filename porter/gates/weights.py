@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from porter.gates.results import failed, passed
+from porter.generate.values import PortContext
 from porter.records.gates import GateResult
 from porter.records.inspection import DatasetFacts, ModelProbe, TensorInfo
 from porter.records.reference import StrategyChoice
@@ -390,7 +391,7 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
     return (passed if answer.within else failed)("preprocessing", said, **evidence)
 
 
-def onnx_gate(session: PortSession, target: TargetSpec) -> GateResult:
+def onnx_gate(session: PortSession, context: PortContext, target: TargetSpec) -> GateResult:
     """Compare the trained checkpoint's module with the ONNX file that the export script wrote."""
     inspection = session.inspection
     name = session.options.name
@@ -403,6 +404,7 @@ def onnx_gate(session: PortSession, target: TargetSpec) -> GateResult:
         onnx=str(onnx),
         work=str(_work(session, "onnx")),
         image_size=inspection.image_size or (224, 224),
+        more_sizes=_other_sizes(context),
         channels=inspection.channels,
         input_names=session.reference.onnx_inputs,
         output_names=session.reference.onnx_outputs,
@@ -416,7 +418,8 @@ def onnx_gate(session: PortSession, target: TargetSpec) -> GateResult:
         ),
     )
     worst = max(answer.parities, key=lambda item: item.relative)
-    batches = ", ".join(str(item.batches[0]) for item in answer.parities)
+    batches = ", ".join(str(batch) for batch in request.batches)
+    sizes = "".join(f", {height} x {width}" for height, width in request.more_sizes)
     evidence: dict[str, Any] = {
         **_hop("TAO module -> ONNX", answer.parities),
         "runtime": answer.runtime,
@@ -426,10 +429,18 @@ def onnx_gate(session: PortSession, target: TargetSpec) -> GateResult:
         return failed("parity-onnx", "; ".join(reasons), **evidence)
     return passed(
         "parity-onnx",
-        f"relative {worst.relative:.1e} (bound {worst.tolerance:.0e}) at batches {batches}"
+        f"relative {worst.relative:.1e} (bound {worst.tolerance:.0e}) at batches {batches}{sizes}"
         + (f"; top-1 agrees on {answer.agreement:.0%}" if session.classes else ""),
         **evidence,
     )
+
+
+def _other_sizes(context: PortContext) -> tuple[tuple[int, int], ...]:
+    """Return two sizes that a graph for several takes: a low and wide one, and a high and narrow one."""
+    if not context.image_sizes:
+        return ()
+    (height, width), _, (tallest, widest) = context.image_sizes
+    return (height, widest), (tallest, width)
 
 
 def _hop(name: str, parities: Sequence[Parity]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from porter.generate.schema import Override
 from porter.generate.values import NO_SCHEMA, PortContext, common_values, resize_of, with_schema
 from porter.records.base import Record
 from porter.records.inspection import Inspection
-from porter.records.reference import ReferenceChoice
+from porter.records.reference import Reference, ReferenceChoice
 
 SPLITS = {"train": "train", "val": "val", "test": "val", "infer": "test"}
 """Sections of the spec, and the split of a dataset that each reads."""
@@ -40,6 +40,8 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
         encoder: name of the sizes; the reference's own where it has one.
         features, widths, layers: of the decoder: its width, the channels of the four maps that it fuses,
             and the numbers of the encoder's blocks that they come from.
+        sides: smallest, usual and largest (height, width) of the images that one engine takes; None where
+            it takes one size, which is all that the image processor makes.
     """
 
     kind: DepthKind
@@ -50,6 +52,12 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
     features: int
     widths: tuple[int, ...]
     layers: tuple[int, ...]
+    sides: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None
+
+    @property
+    def image_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Return ``sides``."""
+        return self.sides or ()
 
     def overrides(self) -> dict[str, Override]:
         """Return what the model decides in the schema; the same for every repository."""
@@ -64,7 +72,7 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
             "DatasetConfig.max_depth": Override(value=self.max_depth),
             "ExportConfig.input_width": Override(value=self.width),
             "ExportConfig.input_height": Override(value=self.height),
-            "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "INT8")),
+            "TrtConfig.data_type": Override(value="FP32", options=("FP32", "FP16", "BF16")),
         }
 
     def class_values(self, classes: Sequence[str]) -> dict[str, Any]:
@@ -90,6 +98,11 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
             f"[{{dataset_name: {self.kind.dataset_name}, data_file: {json.dumps(f'{root}/{split}.txt')}}}]"
             for name, split in SPLITS.items()
         ]
+
+    def located(self, root: str) -> list[str]:
+        """Return the spec entries for the lists of which deploy scripts read one each."""
+        read = tuple(f"{self.dataset_section}.{name}_dataset." for name in ("test", "infer"))
+        return [entry for entry in self.dataset(root, ()) if entry.startswith(read)]
 
 
 def kind_of(inspection: Inspection) -> DepthKind:
@@ -117,6 +130,7 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
     assert inspection.processor is not None
     kind = kind_of(inspection)
     size = (common["height"], common["width"])
+    resize = resize_of(inspection.processor, size, common["mode"], own=None)
     context = DepthContext(
         **common,
         kind=kind,
@@ -127,7 +141,19 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
         features=match.embed_dim,
         widths=match.widths,
         layers=match.layers,
-        resize=resize_of(inspection.processor, size, common["mode"], own=None),
+        sides=_sides(size, resize.multiple) if resize and resize.keeps_ratio and _sized(reference) else None,
+        resize=resize,
         schema=NO_SCHEMA,
     )
     return with_schema(context, reference.config, reference.schema_plan)
+
+
+def _sized(reference: Reference) -> bool:
+    """Return whether the release can build engines for images of several sizes."""
+    return any(field.name == "min_height" for found in reference.config for field in found.fields)
+
+
+def _sides(size: tuple[int, int], multiple: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Return the sizes between which images lie of which one side is at most twice the other."""
+    height, width = (max(edge // 2 // multiple, 1) * multiple for edge in size)
+    return (height, width), size, (2 * size[0], 2 * size[1])

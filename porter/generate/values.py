@@ -111,6 +111,11 @@ class PortContext(Record, frozen=True, kw_only=True):
     timm: TimmModel | None = None
     lifted: Lifted | None = None
 
+    @property
+    def image_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Return the smallest, usual and largest (height, width) that one graph takes; empty for just one."""
+        return ()
+
     def overrides(self) -> dict[str, Override]:
         """Return what the model decides in the schema; the same for every repository."""
         raise NotImplementedError
@@ -127,6 +132,10 @@ class PortContext(Record, frozen=True, kw_only=True):
         """Return the spec entries (dotlist) for the dataset in *root* with *classes*."""
         entries = {f"{self.dataset_section}.root_dir": root, **self.class_values(classes)}
         return [f"{key}={_entry(value)}" for key, value in entries.items()]
+
+    def located(self, root: str) -> list[str]:
+        """Return those of :meth:`dataset`'s entries that say where it lies: what a user of a spec sets."""
+        return [f"{self.dataset_section}.root_dir={root}"]
 
     def template_data(self) -> dict[str, Any]:
         """Return plain values for Jinja; what was lifted is a file of its own and none of them."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from porter import resources
-from porter.errors import ModelRejectedError
 from porter.gates import deploy, docs, engines
 from porter.gates.results import blocked, passed
 from porter.generate.values import PortContext
@@ -37,9 +35,8 @@ def run(session: PortSession) -> Iterator[GateResult]:
     if not session.tao.has_deploy:
         yield from (blocked(gate, session.tao.why_no_deploy) for gate in _NEEDING_CLONE)
         if not session.dry_run:
-            yield deploy.parser_gate(session)
+            yield deploy.parser_gate(session, context_of(session))
         return
-    _refuse_unported(session.reference.name)
     reference = _reference(session)
     yield passed(
         "deploy-reference",
@@ -53,20 +50,11 @@ def run(session: PortSession) -> Iterator[GateResult]:
     yield apply_plan(session, plan, "deploy-files", ["tao-deploy"])
     if session.dry_run:
         return
-    yield from deploy.package_gates(session, plan)
+    yield from deploy.package_gates(session, context, plan)
     yield deploy.preprocessing_gate(session, context)
-    yield deploy.parser_gate(session)
+    yield deploy.parser_gate(session, context)
     yield from engines.engine_gates(session, context)
     yield engines.entrypoint_gate(session, context)
-
-
-def _refuse_unported(network: str) -> None:
-    if not (resources.tree("templates") / "tao_deploy" / network).is_dir():
-        raise ModelRejectedError(
-            f"porter generates no deploy package after {network} yet.",
-            why="trainer, checkpoint and ONNX export are done; what they proved is in the workspace",
-            next_step="end a port of this task with `--until 3`",
-        )
 
 
 def _reference(session: PortSession) -> DeployReference:

@@ -83,7 +83,7 @@ def run(session: PortSession) -> Iterator[GateResult]:
         outputs=lambda path: [Path(path)],
     )
     yield from runs.script_gates(session, context, conversion)
-    yield weights.onnx_gate(session, trained_spec(session, context, target))
+    yield weights.onnx_gate(session, context, trained_spec(session, context, target))
     yield runs.entrypoint_gate(session, context)
 
 

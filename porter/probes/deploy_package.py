@@ -37,6 +37,10 @@ def _open_keys(node: Any, above: str = "") -> Iterator[str]:
     for key, value in node.items():
         if isinstance(value, dict):
             yield from _open_keys(value, f"{above}{key}.")
+        elif isinstance(value, list):
+            for place, item in enumerate(value):
+                if isinstance(item, dict):
+                    yield from _open_keys(item, f"{above}{key}[{place}].")
         elif value == "???":
             yield f"{above}{key}"
 

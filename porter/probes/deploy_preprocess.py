@@ -29,9 +29,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     schema = imported(request["schema"])
     config = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.load(request["spec"]))
     section = OmegaConf.select(config, request["section"])
-    pixels = section.augmentation
     root = Path(request["root"])
-    album = Album(Path(request["pictures"]), list(pixels.mean), list(pixels.std))
+    album = Album(Path(request["pictures"]), *normalisation(request, section))
     checks, batches, problems = [], {}, []
     for split, folder in _SPLITS.items():
         try:
@@ -56,9 +55,11 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         if request["layout"] == "masks" and split == "val":
             masks = numpy.concatenate([labels for _, labels in batches_of])
             problems += mask_problems(images.image_paths, masks, request["tensors"])
-        tensors = numpy.concatenate(loaded)
-        if tensors.dtype != numpy.float32:
-            problems.append(f"{split}: tensors are {tensors.dtype}, not float32")
+        # Images that keep their ratio have several sizes, one in each batch.
+        tensors = [tensor for batch in loaded for tensor in batch]
+        dtypes = {str(tensor.dtype) for tensor in tensors} - {"float32"}
+        if dtypes:
+            problems.append(f"{split}: tensors are {', '.join(dtypes)}, not float32")
         for path, tensor in zip(images.image_paths, tensors, strict=False):
             name = f"{Path(str(path)).stem}.{split}.tao.npy"
             if name not in request["tensors"]:
@@ -82,17 +83,24 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 def loader_of(request: dict[str, Any], section: Any, root: Path, split: str, folder: str) -> Any:
     """Return the generated loader of a split, set up as the scripts set it up."""
     kind, shape = imported(request["loader"]), tuple(request["shape"])
-    more = {
-        "batch_size": BATCH,
-        "image_mean": section.augmentation.mean,
-        "image_std": section.augmentation.std,
-    }
+    mean, std = normalisation(request, section)
+    more = {"batch_size": BATCH, "image_mean": mean, "image_std": std}
+    if request["layout"] == "lists":
+        return kind(shape, [str(root / "images.txt")], **more)
     if request["layout"] == "masks":
         palette = imported(request["palette"])(section.palette, section.num_classes)
         masks = [str(root / "masks" / folder)] if split == "val" else None
         return kind(shape, [str(root / "images" / folder)], masks, palette, **more)
     classes = {line: i for i, line in enumerate((root / "classes.txt").read_text().splitlines())}
     return kind(shape, [str(root / folder)], classes, is_inference=split == "predict", **more)
+
+
+def normalisation(request: dict[str, Any], section: Any) -> tuple[list[float], list[float]]:
+    """Return mean and std per channel, of pixels in 0-1."""
+    if request["layout"] == "lists":
+        pixels = section.test_dataset.augmentation
+        return list(pixels.input_mean), list(pixels.input_std)
+    return list(section.augmentation.mean), list(section.augmentation.std)
 
 
 def mask_problems(paths: Any, masks: Any, tensors: dict[str, str]) -> list[str]:

@@ -34,15 +34,18 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     problems = _problems(request, inputs, outputs)
     module = load_tao(request["target"], Path(request["work"]), request["checkpoint"])
     parities, wanted, got = [], [], []
-    for batch in request["batches"]:
-        size = (request["channels"], *request["image_size"])
+    runs = [(batch, request["image_size"]) for batch in request["batches"]]
+    runs += [(request["batches"][1], size) for size in request["more_sizes"]]
+    for batch, sides in runs:
+        size = (request["channels"], *sides)
         images = seeded_images(batch, size, request["seed"], label=f"batch {batch}")
         expected = module(images)
         difference = Difference()
         try:
             results = session.run(None, {inputs[0]["name"]: images.numpy()})
         except Exception as error:
-            problems.append(f"batch {batch} does not run: {str(error).splitlines()[0]}")
+            where = f"batch {batch} of {sides[0]} x {sides[1]}"
+            problems.append(f"{where} does not run: {str(error).splitlines()[0]}")
             difference.add(expected, expected.new_empty(0))
         else:
             result = torch.from_numpy(results[0])
@@ -84,6 +87,9 @@ def _problems(
     request: dict[str, Any], inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]
 ) -> list[str]:
     problems = []
+    free = {"inputs": {0}, "outputs": {0}}
+    if request["more_sizes"]:
+        free = {"inputs": {0, 2, 3}, "outputs": {0, 1}}
     for side, found, wanted in (
         ("inputs", inputs, request["input_names"]),
         ("outputs", outputs, request["output_names"]),
@@ -98,11 +104,15 @@ def _problems(
                 f"axis {axis} of {each['name']} is dynamic"
                 # The exporter may leave a map's height and width to be computed from the input's.
                 for axis, size in enumerate(each["shape"][: 2 if side == "outputs" else None])
-                if axis and not isinstance(size, int)
+                if axis not in free[side] and not isinstance(size, int)
             ]
-    wanted_shape = [request["channels"], *request["image_size"]]
-    if inputs[0]["shape"][1:] != wanted_shape:
-        problems.append(f"{inputs[0]['name']} takes {inputs[0]['shape'][1:]}, not {wanted_shape}")
+    found_shape, wanted_shape = inputs[0]["shape"][1:], [request["channels"], *request["image_size"]]
+    if request["more_sizes"]:
+        found_shape, wanted_shape = found_shape[:1], wanted_shape[:1]
+        if any(isinstance(size, int) for size in inputs[0]["shape"][2:]):
+            problems.append(f"height or width of {inputs[0]['name']} is fixed")
+    if found_shape != wanted_shape:
+        problems.append(f"{inputs[0]['name']} takes {found_shape}, not {wanted_shape}")
     return problems
 
 

@@ -51,21 +51,33 @@ def refusals(parser: Any) -> list[dict[str, Any]]:
     return found
 
 
+def filled(shape: list[int], batch: int, side: list[int]) -> list[int]:
+    """Return a shape with sizes for its dynamic axes; -1 is left where they may not be dynamic."""
+    free = [batch, *([-1] * (len(shape) - 1))]
+    if len(shape) == 4:
+        free[2:] = side
+    return [other if size == -1 else size for size, other in zip(shape, free, strict=True)]
+
+
 def build(
-    builder: Any, network: Any, inputs: dict[str, list[int]], batches: list[int], messages: list[str]
+    builder: Any, network: Any, inputs: dict[str, list[int]], request: dict[str, Any], messages: list[str]
 ) -> int:
     """Build a parsed network; return the size of its plan, 0 with a reason in *messages* if there is none."""
     config = builder.create_builder_config()
-    if batches:
+    if request["batches"]:
         profile = builder.create_optimization_profile()
+        sides = request.get("sides") or [[-1, -1]] * len(request["batches"])
         for name, shape in inputs.items():
             if -1 not in shape:
                 continue
-            axis, *rest = shape
+            bounds = [
+                filled(shape, batch, side) for batch, side in zip(request["batches"], sides, strict=True)
+            ]
             try:
-                profile.set_shape(name, *([batch if axis == -1 else axis, *rest] for batch in batches))
+                profile.set_shape(name, *bounds)
             except RuntimeError:
-                messages.insert(0, f"{name} has the shape {shape}, and only axis 0 may be dynamic")
+                allowed = "the batch, height and width" if request.get("sides") else "axis 0"
+                messages.insert(0, f"{name} has the shape {shape}, and only {allowed} may be dynamic")
                 return 0
         config.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, config)
@@ -106,7 +118,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         answer["outputs"] = {
             t.name: list(t.shape) for t in map(network.get_output, range(network.num_outputs))
         }
-        answer["engine_bytes"] = build(builder, network, answer["inputs"], request["batches"], messages)
+        answer["engine_bytes"] = build(builder, network, answer["inputs"], request, messages)
     answer["messages"] = messages[:_KEPT_MESSAGES]
     answer["seconds"] = round(time.monotonic() - started, 2)
     return answer

@@ -172,10 +172,12 @@ class RtxRequest(Record, frozen=True, kw_only=True):
     Attributes:
         onnx: the graph.
         batches: smallest, best and largest batch for axis 0 where it is dynamic; empty for no profile.
+        sides: likewise (height, width) for the last two axes.
     """
 
     onnx: str
     batches: tuple[int, ...] = ()
+    sides: tuple[tuple[int, int], ...] = ()
 
 
 class RtxRefusal(Record, frozen=True, kw_only=True):
@@ -234,4 +236,25 @@ class MasksAnswer(Record, frozen=True, kw_only=True):
     images: int
     equal: float
     different: dict[str, float]
+    problems: tuple[str, ...] = ()
+
+
+class DepthsRequest(Record, frozen=True, kw_only=True):
+    """Request of ``probes/compare_depths.py``: the results of the trainer's and of the deploy inference."""
+
+    native: str
+    engine: str
+
+
+class DepthsAnswer(Record, frozen=True, kw_only=True):
+    """Answer of ``probes/compare_depths.py``.
+
+    Attributes:
+        relative: difference (L2) by depth map, as a share of the trainer's.
+        max_abs: largest difference of a pixel, in the unit of the depth.
+        problems: what differs beyond numbers, one sentence each.
+    """
+
+    relative: dict[str, float]
+    max_abs: float
     problems: tuple[str, ...] = ()

@@ -532,6 +532,7 @@ class OnnxParityRequest(Record, frozen=True, kw_only=True):
         input_names, output_names: the names that the graph must have.
         batches: one comparison each.
         work: writable folder for the scratch ``classes.txt``.
+        more_sizes: where a graph with dynamic height and width is compared too; empty for a fixed one.
     """
 
     target: TargetSpec
@@ -539,6 +540,7 @@ class OnnxParityRequest(Record, frozen=True, kw_only=True):
     onnx: str
     work: str
     image_size: tuple[int, int]
+    more_sizes: tuple[tuple[int, int], ...] = ()
     channels: int = 3
     batches: tuple[int, ...] = (1, 2, 5)
     seed: int = 0

@@ -104,7 +104,7 @@ def specs(**changed: SpecFacts) -> dict[str, SpecFacts]:
 
 
 def test_specs_that_chain() -> None:
-    gate = _spec_gate("net", FAMILY, "dataset.root_dir", specs())
+    gate = _spec_gate("net", FAMILY, ["dataset.root_dir"], specs())
     assert gate.state == "passed"
     assert set(gate.evidence["resolved"]) == {"gen_trt_engine", "inference", "evaluate"}
 
@@ -124,7 +124,7 @@ def test_specs_that_chain() -> None:
 def test_a_path_off_the_chain(mode: str, key: str, value: str | None) -> None:
     resolved = {**_chain("net", FAMILY), key: value}
     gate = _spec_gate(
-        "net", FAMILY, "dataset.root_dir", specs(**{mode: SpecFacts(missing=(), resolved=resolved)})
+        "net", FAMILY, ["dataset.root_dir"], specs(**{mode: SpecFacts(missing=(), resolved=resolved)})
     )
     assert gate.state == "failed"
     assert gate.summary == f"{mode}.yaml: {key} is {value}, the chain has {_chain('net', FAMILY)[key]}"
@@ -144,12 +144,12 @@ def test_a_path_off_the_chain(mode: str, key: str, value: str | None) -> None:
     ],
 )
 def test_a_spec_that_does_not_resolve(facts: SpecFacts, said: str) -> None:
-    gate = _spec_gate("net", FAMILY, "dataset.root_dir", specs(evaluate=facts))
+    gate = _spec_gate("net", FAMILY, ["dataset.root_dir"], specs(evaluate=facts))
     assert gate.state == "failed"
     assert gate.summary == said
 
 
 def test_without_a_schema_no_spec_resolves() -> None:
-    gate = _spec_gate("net", FAMILY, "dataset.root_dir", {})
+    gate = _spec_gate("net", FAMILY, ["dataset.root_dir"], {})
     assert gate.state == "failed"
     assert gate.summary.count("its schema does not import") == 3

@@ -317,7 +317,7 @@ def test_metrics_are_the_trainers_keys_and_numbers(tmp_path: Path, text: str | N
     native.write_text('{"top_1_accuracy": 0.25, "top_5_accuracy": 1.0}')
     if text is not None:
         engine.write_text(text)
-    found = metric_problem(native, engine)
+    found = metric_problem(native, engine, tolerance=1e-6)
     assert said in found
     assert bool(found) == bool(said)
 
@@ -326,5 +326,5 @@ def test_metrics_of_the_trainer_may_be_the_problem(tmp_path: Path) -> None:
     engine = tmp_path / "trt_evaluate" / "results.json"
     engine.parent.mkdir()
     engine.write_text("{}")
-    problem = metric_problem(tmp_path / "evaluate" / "results.json", engine)
+    problem = metric_problem(tmp_path / "evaluate" / "results.json", engine, tolerance=1e-6)
     assert problem == "the trainer's evaluate/results.json is missing"

@@ -16,7 +16,6 @@ import yaml
 from porter.errors import ModelRejectedError
 from porter.generate.depth import DepthContext, depth_context
 from porter.generate.fileplan import build_file_plan
-from porter.phases.deploy import _refuse_unported
 from porter.records.inspection import Inspection
 from porter.records.plan import PlannedFile
 from porter.records.sandbox import Environment
@@ -215,10 +214,3 @@ def test_depth_maps_grow_as_torch_lets_them_and_are_measured_right(
         [tao_environment.python, "-c", CHECKS, module], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "all held", done.stderr
-
-
-def test_a_network_without_a_deploy_package_is_refused_in_words() -> None:
-    _refuse_unported("segformer")
-    with pytest.raises(ModelRejectedError, match="no deploy package after depth_net") as refused:
-        _refuse_unported("depth_net")
-    assert "--until 3" in refused.value.next_step

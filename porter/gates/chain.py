@@ -123,7 +123,7 @@ def _deploy_gate(session: PortSession, context: PortContext) -> GateResult:
                 "-e",
                 specs_of(session)[mode],
                 f"results_dir={results}",
-                *context.dataset(view.root, dataset.classes),
+                *context.arguments(view.root, dataset.classes),
             ],
             read=[Path(view.root), Path(dataset.root), session.deploy_worktree],
             write=[results],

@@ -347,7 +347,7 @@ def entrypoint_gate(session: PortSession, context: PortContext) -> GateResult:
             "gen_trt_engine",
             "-e",
             specs_of(session)["gen_trt_engine"],
-            *bench.data(),
+            *context.arguments(bench.view.root, classes),
             f"results_dir={results}",
             f"gen_trt_engine.onnx_file={bench.onnx}",
         ],

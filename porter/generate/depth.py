@@ -99,6 +99,10 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
             for name, split in SPLITS.items()
         ]
 
+    def arguments(self, root: str, classes: Sequence[str]) -> list[str]:
+        """Return those entries without blanks: Hydra needs none, OmegaConf does."""
+        return [entry.replace(": ", ":").replace(", ", ",") for entry in self.dataset(root, classes)]
+
     def located(self, root: str) -> list[str]:
         """Return the spec entries for the lists of which deploy scripts read one each."""
         read = tuple(f"{self.dataset_section}.{name}_dataset." for name in ("test", "infer"))

@@ -133,6 +133,10 @@ class PortContext(Record, frozen=True, kw_only=True):
         entries = {f"{self.dataset_section}.root_dir": root, **self.class_values(classes)}
         return [f"{key}={_entry(value)}" for key, value in entries.items()]
 
+    def arguments(self, root: str, classes: Sequence[str]) -> list[str]:
+        """Return those entries as TAO's deploy launcher passes them on: it splits them at blanks."""
+        return self.dataset(root, classes)
+
     def located(self, root: str) -> list[str]:
         """Return those of :meth:`dataset`'s entries that say where it lies: what a user of a spec sets."""
         return [f"{self.dataset_section}.root_dir={root}"]

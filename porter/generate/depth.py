@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -100,8 +101,8 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
         ]
 
     def arguments(self, root: str, classes: Sequence[str]) -> list[str]:
-        """Return those entries without blanks: Hydra needs none, OmegaConf does."""
-        return [entry.replace(": ", ":").replace(", ", ",") for entry in self.dataset(root, classes)]
+        """Return those entries quoted for the shell of TAO's deploy launcher, which would expand the braces."""
+        return [shlex.quote(entry) for entry in self.dataset(root, classes)]
 
     def located(self, root: str) -> list[str]:
         """Return the spec entries for the lists of which deploy scripts read one each."""

@@ -134,7 +134,7 @@ class PortContext(Record, frozen=True, kw_only=True):
         return [f"{key}={_entry(value)}" for key, value in entries.items()]
 
     def arguments(self, root: str, classes: Sequence[str]) -> list[str]:
-        """Return those entries as TAO's deploy launcher passes them on: it splits them at blanks."""
+        """Return those entries as TAO's deploy launcher takes them: it hands them to a shell."""
         return self.dataset(root, classes)
 
     def located(self, root: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -101,8 +101,11 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
         ]
 
     def arguments(self, root: str, classes: Sequence[str]) -> list[str]:
-        """Return those entries quoted for the shell of TAO's deploy launcher, which would expand the braces."""
-        return [shlex.quote(entry) for entry in self.dataset(root, classes)]
+        """Return those entries for the shell of TAO's deploy launcher, which would expand the braces.
+
+        It quotes the whole command once more with single quotes, which rules those out.
+        """
+        return [re.sub(r"[^\w@%+=:./-]", r"\\\g<0>", entry) for entry in self.dataset(root, classes)]
 
     def located(self, root: str) -> list[str]:
         """Return the spec entries for the lists of which deploy scripts read one each."""

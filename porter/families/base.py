@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from porter.dataset import Probes
 from porter.generate.values import PortContext
 from porter.records.base import Task
+from porter.records.consistency import SpecKeys
 from porter.records.inspection import DatasetFacts, Inspection
 from porter.records.reference import Reference, ReferenceChoice
 from porter.records.weights import ImageLayout
@@ -86,5 +87,18 @@ class Family(Protocol):
     def test_images(self, view: View) -> str:
         """Return the folder of the images that inference reads."""
 
+    def spec_keys(self, section: str) -> SpecKeys:
+        """Return where specs say what parts have to agree on; *section* is theirs on the dataset."""
+
     def data_paths(self, root: str) -> dict[str, dict[str, str]]:
         """Return, by deploy script, what the spec's paths to the data come to for a dataset in *root*."""
+
+
+def common_keys(section: str) -> SpecKeys:
+    """Return the keys of a network whose *section* has the data of every task."""
+    return SpecKeys(
+        section=section,
+        data=(f"{section}.root_dir",),
+        mean=(f"{section}.augmentation.mean",),
+        std=(f"{section}.augmentation.std",),
+    )

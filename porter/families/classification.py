@@ -8,9 +8,11 @@ from typing import Any
 
 from porter import dataset
 from porter.dataset import Probes
+from porter.families.base import common_keys
 from porter.generate.context import classification_context
 from porter.generate.values import PortContext
 from porter.records.base import Task
+from porter.records.consistency import SpecKeys
 from porter.records.inspection import DatasetFacts, Inspection
 from porter.records.reference import Reference, ReferenceChoice
 from porter.records.weights import ImageLayout
@@ -92,6 +94,10 @@ class Classification:
     def test_images(self, view: View) -> str:
         """Return the folder of the images that inference reads."""
         return f"{view.root}/test"
+
+    def spec_keys(self, section: str) -> SpecKeys:
+        """Return where specs say what parts have to agree on."""
+        return common_keys(section)
 
     def data_paths(self, root: str) -> dict[str, dict[str, str]]:
         """Return, by deploy script, what the spec's paths to the data come to for a dataset in *root*."""

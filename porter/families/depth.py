@@ -11,6 +11,7 @@ from porter.dataset import Probes
 from porter.generate.depth import NEAREST, RELATIVE, SPLITS, depth_context, farthest, kind_of
 from porter.generate.values import PortContext
 from porter.records.base import Task
+from porter.records.consistency import SpecKeys
 from porter.records.inspection import DatasetFacts, Inspection
 from porter.records.reference import Reference, ReferenceChoice
 from porter.records.weights import ImageLayout
@@ -98,6 +99,17 @@ class Depth:
     def test_images(self, view: View) -> str:
         """Return the list of the images that inference reads."""
         return f"{view.root}/test.txt"
+
+    def spec_keys(self, section: str) -> SpecKeys:
+        """Return where specs say what parts have to agree on: each task has its own data."""
+        splits = [f"{section}.{split}_dataset" for split in SPLITS]
+        return SpecKeys(
+            section=section,
+            data=tuple(f"{split}.data_sources" for split in splits),
+            mean=tuple(f"{split}.augmentation.input_mean" for split in splits),
+            std=tuple(f"{split}.augmentation.input_std" for split in splits),
+            size=tuple(f"{split}.augmentation.crop_size" for split in splits),
+        )
 
     def data_paths(self, root: str) -> dict[str, dict[str, str]]:
         """Return, by deploy script, what the spec's paths to the data come to for a dataset in *root*."""

@@ -8,9 +8,11 @@ from typing import Any
 
 from porter import mask_dataset
 from porter.dataset import Probes
+from porter.families.base import common_keys
 from porter.generate.segmentation import segmentation_context
 from porter.generate.values import PortContext
 from porter.records.base import Task
+from porter.records.consistency import SpecKeys
 from porter.records.inspection import DatasetFacts, Inspection
 from porter.records.reference import Reference, ReferenceChoice
 from porter.records.weights import ImageLayout
@@ -104,6 +106,10 @@ class Segmentation:
     def test_images(self, view: View) -> str:
         """Return the folder of the images that inference reads."""
         return f"{view.root}/images/test"
+
+    def spec_keys(self, section: str) -> SpecKeys:
+        """Return where specs say what parts have to agree on."""
+        return common_keys(section)
 
     def data_paths(self, root: str) -> dict[str, dict[str, str]]:
         """Return, by deploy script, what the spec's paths to the data come to for a dataset in *root*."""

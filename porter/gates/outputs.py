@@ -16,11 +16,11 @@ _EQUAL_PIXELS = {"fp32": 0.9999, "fp16": 0.99}
 
 METRIC_TOLERANCE: dict[Task, float] = {
     "image-classification": 1e-6,
-    "semantic-segmentation": 1e-6,
+    "semantic-segmentation": 1e-4,
     "depth-estimation": 1e-4,
 }
-"""Bounds on the difference of two metrics. Those of depth follow every digit of every pixel, and rounding
-decides on which side of a threshold a pixel is."""
+"""Bounds on the difference of two metrics. Of a pixel between two classes, or at a threshold of depth,
+rounding decides; an image of another class is a larger step than any bound."""
 
 
 @dataclass(frozen=True)

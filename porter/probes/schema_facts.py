@@ -144,7 +144,7 @@ def _spec(path: str, experiment: Any, fields: Mapping[str, Any], values: Mapping
             if not key or not _drop(text, key):
                 break
     # Merged over a default, `???` gives way to it: only the text says what is left to the user.
-    required = sorted(key for key, value in stated.items() if value == _MISSING)
+    required = sorted(key for key, value in stated.items() if _open(value))
     leaves = dict(_leaves(OmegaConf.to_container(merged), fields))
     missing = {key for key, value in leaves.items() if value == _MISSING} | set(required)
     for key, value in values.items():
@@ -166,6 +166,13 @@ def _spec(path: str, experiment: Any, fields: Mapping[str, Any], values: Mapping
         "unset": sorted(still_missing - set(required)),
         "values": resolved,
     }
+
+
+def _open(value: Any) -> bool:
+    """Say whether a value, or a field of an entry of a list, is left to the user."""
+    if isinstance(value, list):
+        return any(_MISSING in entry.values() for entry in value if isinstance(entry, dict))
+    return bool(value == _MISSING)
 
 
 def _leaves(content: Any, fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

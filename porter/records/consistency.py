@@ -105,6 +105,32 @@ class ClassOrder(Record, frozen=True, kw_only=True):
     expected: tuple[str, ...]
 
 
+class SpecKeys(Record, frozen=True, kw_only=True):
+    """Where the specs of a network say what several of its parts have to agree on.
+
+    Attributes:
+        section: on the dataset.
+        data: keys by which the user alone says where the data lie.
+        mean, std: per channel, on pixels in 0-1; each where it is said.
+        size: (height, width) of the images; empty where they are ``img_size`` of the section, or
+            ``img_height`` and ``img_width``.
+    """
+
+    section: str
+    data: tuple[str, ...]
+    mean: tuple[str, ...]
+    std: tuple[str, ...]
+    size: tuple[str, ...] = ()
+
+
+COMMON_KEYS = SpecKeys(
+    section="dataset",
+    data=("dataset.root_dir",),
+    mean=("dataset.augmentation.mean",),
+    std=("dataset.augmentation.std",),
+)
+
+
 class ConsistencyFacts(Record, frozen=True, kw_only=True):
     """Everything that the checklist is decided on.
 
@@ -117,12 +143,13 @@ class ConsistencyFacts(Record, frozen=True, kw_only=True):
             deleted are absent.
         above: ``__init__.py`` files that are there above the generated packages.
         schemas: the imported side, by repository.
-        exporter: source of the reference's ONNX exporter.
+        exporter: source of the ONNX exporter: the reference's, or the generated script itself.
         head: shape of the built model's head weight.
         engine_inputs: inputs of the engine that was built, where that was recorded.
         settings: keys that the user chose with ``--set``.
         orders: orders of classes.
-        section: key of the spec's section on the dataset.
+        keys: where specs say what parts have to agree on.
+        calibrated: whether there are INT8 engines, which are calibrated on images.
         pl_module: module of the generated Lightning module, below the network's package.
         has_class_file: whether deploy reads the classes from a file of the dataset.
         has_mapping: whether the reference has a mapping of model parameters.
@@ -140,7 +167,8 @@ class ConsistencyFacts(Record, frozen=True, kw_only=True):
     engine_inputs: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     orders: tuple[ClassOrder, ...] = ()
-    section: str = "dataset"
+    keys: SpecKeys = COMMON_KEYS
+    calibrated: bool = True
     pl_module: str = "model.classifier_pl_model"
     has_class_file: bool = True
     has_mapping: bool = True

@@ -60,7 +60,6 @@ def gather_facts(session: PortSession) -> ConsistencyFacts:
     # A copy that nobody imports from is held against the others; where all import from it, it is all.
     copies: tuple[Repo, ...] = holders if has_core and not session.tao.has_core else repos
     packages = {repo: read_package(session.workspace.clone_path(repo), repo, name) for repo in holders}
-    module = session.reference.symbols["onnx_exporter"].rpartition(".")[0].replace(".", "/")
     schemas = {repo: _import(session, repo, packages[repo].files) for repo in copies}
     return ConsistencyFacts(
         name=name,
@@ -70,16 +69,26 @@ def gather_facts(session: PortSession) -> ConsistencyFacts:
         files={repo: package.files for repo, package in packages.items()},
         above={repo: package.above for repo, package in packages.items()},
         schemas=schemas,
-        exporter=(session.worktree / f"{module}.py").read_text(encoding="utf-8"),
+        exporter=_exporter(session),
         head=_head(session),
         engine_inputs=_engine_inputs(session),
         settings=tuple(session.options.settings),
         orders=tuple(_orders(session, schemas)),
-        section=session.reference.generated.dataset,
+        keys=session.family.spec_keys(session.reference.generated.dataset),
+        calibrated=session.family.calibrated,
         pl_module=session.reference.generated.pl_module,
         has_class_file=session.family.layout == "folders",
         has_mapping=any(file.path.endswith(_MAPPING) and file.present for file in session.reference.files),
     )
+
+
+def _exporter(session: PortSession) -> str:
+    """Return the source that makes axes of the graph dynamic: the reference's, or the generated script."""
+    symbol = session.reference.symbols.get("onnx_exporter", "")
+    module = symbol.rpartition(".")[0].replace(".", "/")
+    own = f"{PACKAGE['tao-pytorch']}/cv/{session.options.name}/scripts/export"
+    path = f"{module or own}.py"
+    return (session.worktree / path).read_text(encoding="utf-8")
 
 
 def _repos(session: PortSession) -> tuple[Repo, ...]:
@@ -109,7 +118,7 @@ def _import(session: PortSession, repo: Repo, files: Mapping[str, str]) -> Schem
         reference=session.reference.name,
         config_root=_config_roots(session)[repo],
         specs={path: str(worktree / path) for path in files if _is_spec(path, repo, name)},
-        values={"results_dir": RESULTS_DIR, f"{session.reference.generated.dataset}.root_dir": DATA},
+        values={"results_dir": RESULTS_DIR, **_data_values(session)},
         onnx=str(onnx[0]) if onnx else "",
         reader=READER.format(name=name) if reads else "",
         classes=UNSORTED if reads else (),
@@ -129,6 +138,12 @@ def _import(session: PortSession, repo: Repo, files: Mapping[str, str]) -> Schem
         ),
         repos=("tao-pytorch", repo) if repo == "tao-core" else (repo,),
     )
+
+
+def _data_values(session: PortSession) -> dict[str, str]:
+    """Return what a user sets for the data, where it is a path and no list."""
+    keys = session.family.spec_keys(session.reference.generated.dataset).data
+    return {key: DATA for key in keys if session.family.layout != "lists"}
 
 
 def _is_spec(path: str, repo: Repo, name: str) -> bool:

@@ -65,7 +65,7 @@ def onnx_names(facts: ConsistencyFacts) -> GateResult:
     inputs, outputs = _exported_names(facts, script)
     problems: list[str] = []
     if not inputs or not outputs:
-        problems.append(f"{script}: export_model is given no literal input_names and output_names")
+        problems.append(f"{script}: the export is given no literal input_names and output_names")
     freed = _freed(facts.exporter)
     problems += unlike({"the exporter's dynamic_axes": sorted(freed)}, sorted([*inputs, *outputs]), script)
     schema = facts.schemas.get("tao-pytorch")
@@ -117,7 +117,8 @@ def _deployed(facts: ConsistencyFacts, inputs: list[str], outputs: list[str], sc
 
 def _exported_names(facts: ConsistencyFacts, script: str) -> tuple[list[str], list[str]]:
     tree = source.parsed(facts.files.get("tao-pytorch", {}).get(script, ""))
-    call = next(source.calls(tree, "export_model"), None) if tree else None
+    calls = [*source.calls(tree, "export_model"), *source.calls(tree, "export")] if tree else []
+    call = next(iter(calls), None)
     if call is None:
         return [], []
     names = (source.literal(source.keyword(call, name)) for name in ("input_names", "output_names"))

@@ -109,6 +109,7 @@ class Depth:
             mean=tuple(f"{split}.augmentation.input_mean" for split in splits),
             std=tuple(f"{split}.augmentation.input_std" for split in splits),
             size=tuple(f"{split}.augmentation.crop_size" for split in splits),
+            model="model.encoder",
         )
 
     def data_paths(self, root: str) -> dict[str, dict[str, str]]:

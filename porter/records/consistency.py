@@ -114,6 +114,7 @@ class SpecKeys(Record, frozen=True, kw_only=True):
         mean, std: per channel, on pixels in 0-1; each where it is said.
         size: (height, width) of the images; empty where they are ``img_size`` of the section, or
             ``img_height`` and ``img_width``.
+        model: key that names the architecture or its sizes.
     """
 
     section: str
@@ -121,6 +122,7 @@ class SpecKeys(Record, frozen=True, kw_only=True):
     mean: tuple[str, ...]
     std: tuple[str, ...]
     size: tuple[str, ...] = ()
+    model: str = "model.backbone.type"
 
 
 COMMON_KEYS = SpecKeys(

@@ -52,7 +52,7 @@ def _folders(files: dict[str, str], root: str) -> list[str]:
 def params_mapping(facts: ConsistencyFacts) -> GateResult:
     """Hold the mapping of both repositories to the width of the head that is built."""
     own, values = train_spec_path(facts.name), train_spec(facts).values
-    backbone = values.get("model.backbone.type", "no value")
+    backbone = values.get(facts.keys.model, "no value")
     width: Any = facts.head[1] if len(facts.head) > 1 else "no head"
     mapped = schemas(facts) if facts.has_mapping else {}
     found = stated(facts, "model.head.in_channels") if facts.has_mapping else {}
@@ -66,8 +66,8 @@ def params_mapping(facts: ConsistencyFacts) -> GateResult:
         known = widths.get(backbone, "no entry") if isinstance(widths, dict) else "no entry"
         found[f"{where}: head.in_channels.{backbone}"] = known
     problems = unlike(found, width, "the built model's head")
-    types = stated(facts, "model.backbone.type")
-    problems += unlike(types, backbone, f"{own}: model.backbone.type")
+    types = stated(facts, facts.keys.model)
+    problems += unlike(types, backbone, f"{own}: {facts.keys.model}")
     said = f"{backbone}: {width} in {len(found)} places"
     if not facts.has_mapping:
         said = f"{backbone} in {len(types)} places; the reference has no mapping of parameters"

@@ -175,6 +175,8 @@ def _engine_inputs(session: PortSession) -> tuple[str, ...]:
 def _orders(session: PortSession, schemas: Mapping[Repo, SchemaFacts]) -> Iterator[ClassOrder]:
     """Yield every order of classes that the port has written, and what it has to be."""
     labels = session.classes
+    if not labels:
+        return
     dataset = session.journal.made("dataset", DatasetFacts).classes
     results = session.workspace.results
     if session.family.layout == "folders":

@@ -40,7 +40,7 @@ def class_order(facts: ConsistencyFacts) -> GateResult:
                 f"{path}:{call.lineno}: {ast.unparse(call)} changes the order of classes"
                 for call in _reorderings(tree)
             ]
-    said = f"{len(facts.orders)} places in one order"
+    said = f"{len(facts.orders)} places in one order" if facts.orders else "the network has no classes"
     if facts.has_class_file:
         said += "; a file that is not sorted is read as it is"
     return verdict(

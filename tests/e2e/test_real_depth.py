@@ -105,17 +105,19 @@ def ported(kind: Kind, e2e_cache: Path, tmp_path_factory: pytest.TempPathFactory
             labels=(),
         )
     clone = private_clone(real_clone("tao-pytorch"), folder / "clone")
-    arguments = ("--tao-pytorch", clone, "--name", kind.name, "--yes", "--json", "--until", "3")
+    deploy = private_clone(real_clone("tao-deploy"), folder / "deploy")
+    arguments = ("--tao-pytorch", clone, "--tao-deploy", deploy, "--name", kind.name, "--yes", "--json")
     return folder / "port", run_porter(e2e_cache, "port", model, *arguments, "--workspace", folder / "port")
 
 
-def test_every_gate_of_the_trainer_passes(ported: tuple[Path, Done]) -> None:
+def test_every_gate_of_a_cpu_machine_passes(ported: tuple[Path, Done]) -> None:
     done = ported[1]
-    gates = done.gates()
-    needed = [gate.id for gate in GATES if gate.cpu and 1 <= gate.phase <= 3]
-    assert {name: gates.get(name, {}).get("state") for name in needed} == dict.fromkeys(needed, "passed"), (
-        done.err
-    )
+    assert done.code == 0, done.err
+    needed = {gate.id: "rehearsed" if gate.stand_in else "passed" for gate in GATES if gate.cpu}
+    # TAO has no INT8 engines of depth networks.
+    needed["engine-int8"] = "blocked"
+    states = {name: gate["state"] for name, gate in done.gates().items()}
+    assert {name: states.get(name) for name in needed} == needed
 
 
 def inverted(path: str, target: Path) -> str:

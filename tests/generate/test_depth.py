@@ -14,12 +14,15 @@ import pytest
 import yaml
 
 from porter.errors import ModelRejectedError
+from porter.generate.deploy import build_deploy_plan, deploy_context
 from porter.generate.depth import DepthContext, depth_context
 from porter.generate.fileplan import build_file_plan
 from porter.records.inspection import Inspection
 from porter.records.plan import PlannedFile
+from porter.records.reference import DeployReference, Release
 from porter.records.sandbox import Environment
-from tests.depth_net import SQUARE, choice, inspection
+from porter.reference.network import load_network
+from tests.depth_net import CONFIG, SQUARE, choice, depth_net, inspection
 
 NAME = "depth_demo"
 SETUP = "from setuptools import setup\n\nsetup(entry_points={'console_scripts': ['a=b:main']})\n"
@@ -214,3 +217,119 @@ def test_depth_maps_grow_as_torch_lets_them_and_are_measured_right(
         [tao_environment.python, "-c", CHECKS, module], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "all held", done.stderr
+
+
+# What is generated for tao-deploy.
+
+
+def deployed(found: Inspection, *hooks: str) -> dict[str, str]:
+    """Return the text of every file in tao-deploy."""
+    network = load_network("depth_net", "in-repo")
+    header = depth_net().header
+    reference = DeployReference(
+        release=Release(repo="tao-deploy", layout="in-repo", version="7.2.0", commit="1" * 40),
+        config_package="nvidia_tao_deploy.config.depth_net",
+        config=CONFIG,
+        schema_plan=network.schema,
+        symbols={},
+        hooks=hooks,
+        setup_files={"setup.py": {}},
+        networks=("depth_net",),
+        header=header,
+        schema_header=header,
+    )
+    plan = build_deploy_plan(
+        deploy_context(values(found), reference, year=2026),
+        settings={},
+        setups={"setup.py": SETUP},
+        console_target="x:main",
+    )
+    return {file.path: file.content for file in plan.files}
+
+
+DEPLOY = f"nvidia_tao_deploy/cv/{NAME}"
+KINDS = pytest.mark.parametrize(
+    "found",
+    [inspection(), inspection(**METRIC), inspection(KEEPING), inspection(KEEPING, **METRIC)],
+    ids=["relative", "metric", "relative of several sizes", "metric of several sizes"],
+)
+
+
+@KINDS
+@pytest.mark.parametrize("hooks", [(), ("EngineBuilder._extra_network_flags",)])
+def test_deploy_code_parses_and_needs_numpy_alone(found: Inspection, hooks: tuple[str, ...]) -> None:
+    heavy = {"torch", "transformers", "timm", "nvidia_tao_pytorch", "pytorch_lightning", "porter", "cv2"}
+    files = deployed(found, *hooks)
+    modules = {path: text for path, text in files.items() if path.endswith(".py") and "/" in path}
+    assert {f"{DEPLOY}/{name}.py" for name in ("dataloader", "inferencer", "engine_builder", "depths")} <= {
+        *modules
+    }
+    for path, text in modules.items():
+        assert "{%" not in text, path
+        assert max(map(len, text.splitlines())) <= 200, path
+        for node in ast.walk(ast.parse(text)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.partition(".")[0] for name in names} & heavy, path
+    builder = modules[f"{DEPLOY}/engine_builder.py"]
+    assert ("STRONGLY_TYPED" in builder, "import tensorrt" in builder) == (bool(hooks),) * 2
+
+
+@KINDS
+def test_both_repositories_save_and_measure_depth_by_the_same_code(found: Inspection) -> None:
+    trained = planned(found)[f"{PACKAGE}/utils/depths.py"].content
+    assert deployed(found)[f"{DEPLOY}/depths.py"] == trained
+
+
+def test_relative_depth_is_aligned_and_metric_depth_is_not() -> None:
+    relative, metric = (
+        deployed(found)[f"{DEPLOY}/scripts/evaluate.py"] for found in (inspection(), inspection(**METRIC))
+    )
+    assert "align=True" in relative
+    assert "align=False" in metric
+    # What does not count is left out by one rule on each side.
+    assert "depth < FARTHEST" in deployed(inspection())[f"{DEPLOY}/dataloader.py"]
+    assert "depth < dataset_config.max_depth" in deployed(inspection(**METRIC))[f"{DEPLOY}/dataloader.py"]
+
+
+def test_images_that_keep_their_ratio_have_engines_of_several_sizes() -> None:
+    trainer, deploy = planned(inspection(KEEPING)), deployed(inspection(KEEPING))
+    for text in (trainer[SPEC].content, deploy[f"{DEPLOY}/specs/gen_trt_engine.yaml"]):
+        engine = yaml.safe_load(text)["gen_trt_engine"]
+        for axis in ("height", "width"):
+            assert [engine[f"{bound}_{axis}"] for bound in ("min", "opt", "max")] == [28, 70, 140]
+    export = trainer[f"{PACKAGE}/scripts/export.py"].content
+    assert '"images": {0: "batch_size", 2: "height", 3: "width"}' in export
+    assert "get_tensor_profile_shape" in deploy[f"{DEPLOY}/inferencer.py"]
+    assert "crop_size" in deploy[f"{DEPLOY}/utils.py"]
+
+
+def test_images_of_one_size_have_an_engine_of_it() -> None:
+    trainer, deploy = planned(inspection()), deployed(inspection())
+    for text in (trainer[SPEC].content, deploy[f"{DEPLOY}/specs/gen_trt_engine.yaml"]):
+        assert "height" not in {key.partition("_")[2] for key in yaml.safe_load(text)["gen_trt_engine"]}
+    assert "height" not in trainer[f"{PACKAGE}/scripts/export.py"].content.partition("torch.onnx.export(")[2]
+    assert "min_height" not in deploy[f"{DEPLOY}/inferencer.py"]
+
+
+def test_a_release_without_such_engines_has_them_of_one_size() -> None:
+    found = inspection(KEEPING)
+    older = tuple(
+        msgspec.structs.replace(
+            each, fields=tuple(field for field in each.fields if field.name != "min_height")
+        )
+        for each in CONFIG
+    )
+    chosen = choice(found)
+    chosen = msgspec.structs.replace(
+        chosen, reference=msgspec.structs.replace(chosen.reference, config=older)
+    )
+    assert depth_context(found, chosen, name=NAME, year=2026).image_sizes == ()
+
+
+def test_the_launchers_shell_leaves_lists_as_they_are() -> None:
+    entries = values(inspection()).arguments("/data/my set", ())
+    said = subprocess.run(
+        ["bash", "-c", f"printf '%s\\n' {' '.join(entries)}"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert said == values(inspection()).dataset("/data/my set", ())

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from porter.errors import PorterError
+from porter.probes.onnx_parity import _problems
 from porter.records.weights import OnnxParityAnswer, OnnxParityRequest
 from tests.probes.conftest import SIDE, Bench
 
@@ -67,6 +68,32 @@ def test_a_good_export_is_equal_at_batches_one_two_and_five(bench: Bench, export
     assert isinstance(answer.inputs[0].shape[0], str)
 
 
+@pytest.mark.parametrize(
+    ("shape", "result", "more", "said"),
+    [
+        (["n", 3, 32, 32], ["n", 5], [], []),
+        (["n", 3, "h", "w"], ["n", "h", "w"], [[32, 64]], []),
+        (["n", 3, 32, 32], ["n", "h", "w"], [[32, 64]], ["height or width of input is fixed"]),
+        (["n", "c", "h", "w"], ["n", 5], [[32, 64]], ["axis 1 of input is dynamic"]),
+        (["n", 3, "h", 32], ["n", 5], [], ["axis 2 of input is dynamic"]),
+    ],
+)
+def test_height_and_width_are_dynamic_where_they_are_asked_for_alone(
+    shape: list[int | str], result: list[int | str], more: list[list[int]], said: list[str]
+) -> None:
+    request = {
+        "channels": 3,
+        "image_size": [32, 32],
+        "more_sizes": more,
+        "input_names": ["input"],
+        "output_names": ["output"],
+    }
+    ends = [{"name": name, "shape": axes} for name, axes in (("input", shape), ("output", result))]
+    found = _problems(request, ends[:1], ends[1:])
+    assert [problem for problem in found if " takes " not in problem] == said
+    assert bool(found) == bool(said)
+
+
 def test_an_export_of_other_weights_is_seen(bench: Bench, exported: Path) -> None:
     assert not any(each.within for each in ask(bench, exported, "other.onnx").parities)
 
@@ -75,7 +102,7 @@ def test_names_and_axes_that_differ_are_named(bench: Bench, exported: Path) -> N
     answer = ask(bench, exported, "fixed.onnx")
     assert "inputs are image, not input" in answer.problems
     assert "the batch axis of image is fixed" in answer.problems
-    assert any(problem.startswith("batch 5 does not run") for problem in answer.problems)
+    assert any(problem.startswith(f"batch 5 of {SIDE} x {SIDE} does not run") for problem in answer.problems)
     assert [each.within for each in answer.parities] == [True, False, False]
 
 

@@ -31,11 +31,11 @@ def answer_on(
     deploy_environment: Environment, graphs: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> RtxAnswer:
     """What the probe answers to the test's graph and batches, in the sandbox as porter runs it."""
-    name, batches = request.param
+    name, batches, *sides = request.param
     return run_probe(
         HostSandbox(deploy_environment, tmp_path / "runs"),
         "rtx_build",
-        RtxRequest(onnx=str(graphs / f"{name}.onnx"), batches=batches),
+        RtxRequest(onnx=str(graphs / f"{name}.onnx"), batches=batches, sides=tuple(sides)),
         RtxAnswer,
         mounts=[Mount(path=str(graphs))],
     )
@@ -55,6 +55,7 @@ def on(name: str, *batches: int) -> pytest.MarkDecorator:
         ("static", (1, 4, 6)),
         ("external", (1, 2, 2)),
         ("scaled", (1, 2, 4)),
+        ("wide", (1, 2, 4), (28, 28), (56, 56), (56, 112)),
     ],
     indirect=True,
 )

@@ -14,10 +14,17 @@ from porter.gates.consistency.classes import UNSORTED, _reorderings, class_order
 from porter.gates.consistency.gather import read_classes, read_heading
 from porter.gates.consistency.names import checkpoint, onnx_names
 from porter.gates.consistency.normalisation import normalisation
-from porter.gates.consistency.packages import init_files
+from porter.gates.consistency.packages import init_files, params_mapping
 from porter.gates.consistency.schema import Difference, _shown, differences, same_schemas
 from porter.gates.consistency.specs import batch, image_size, spec_keys
-from porter.records.consistency import OnnxFacts, SchemaEntry, SchemaFacts, SpecFacts
+from porter.records.consistency import (
+    ConsistencyFacts,
+    OnnxFacts,
+    SchemaEntry,
+    SchemaFacts,
+    SpecFacts,
+    SpecKeys,
+)
 from porter.records.gates import GateResult
 from porter.records.reference import Repo
 from tests.gates.consistency.facts import (
@@ -88,6 +95,53 @@ def test_images_that_are_no_squares_have_sizes_of_their_own() -> None:
     # The schema still says squares.
     assert "export.input_width is 32" in image_size(given).summary
     assert "no such field" in image_size(given).summary
+
+
+PAIRS = SpecKeys(
+    section="dataset",
+    data=("dataset.test.sources",),
+    mean=("dataset.train.mean", "dataset.test.mean"),
+    std=("dataset.train.std", "dataset.test.std"),
+    size=("dataset.train.crop", "dataset.test.crop"),
+    model="model.encoder",
+)
+"""Keys of a network of which every task has its own data."""
+
+PAIRED: dict[str, Any] = {
+    "dataset.train.crop": [32, 32],
+    "dataset.test.crop": [32, 32],
+    "dataset.train.mean": [0.5],
+    "dataset.test.mean": [0.5],
+    "dataset.train.std": [0.2],
+    "dataset.test.std": [0.2],
+    "model.encoder": "small",
+}
+
+
+def paired(onnx: OnnxFacts | None = None, **changed: Any) -> ConsistencyFacts:
+    """Return facts of such a network; *changed* alters its spec (``a__b`` for ``a.b``)."""
+    given = facts(onnx=onnx, keys=PAIRS, has_mapping=False, calibrated=False)
+    changes = {key.replace("__", "."): value for key, value in changed.items()}
+    train = SpecFacts(values={**spec().values, **PAIRED, **changes})
+    schema = given.schemas["tao-pytorch"]
+    fields = {**schema.fields, **{key: entry(default=value) for key, value in PAIRED.items()}}
+    known = msgspec.structs.replace(schema, fields=fields, specs={TRAIN_SPEC: train})
+    return msgspec.structs.replace(given, schemas={"tao-pytorch": known})
+
+
+def test_every_task_has_the_size_and_the_normalisation_of_the_training() -> None:
+    assert image_size(paired()).state == normalisation(paired()).state == "blocked"
+    assert "32 x 32 in" in image_size(paired()).summary
+    assert "dataset.test.crop is [64, 32]" in image_size(paired(dataset__test__crop=[64, 32])).summary
+    assert "export.input_width is 48" in image_size(paired(export__input_width=48)).summary
+    assert "dataset.test.mean is [0.4]" in normalisation(paired(dataset__test__mean=[0.4])).summary
+    assert params_mapping(paired()).summary.startswith("holds in tao-pytorch: small in")
+
+
+def test_a_graph_for_several_sizes_has_none_of_its_own() -> None:
+    free = OnnxFacts(inputs={"input": ("n", 3, "height", "width")}, outputs={})
+    assert image_size(paired(onnx=free, gen_trt_engine__min_height=16)).state == "blocked"
+    assert "('height', 'width')" in image_size(paired(onnx=free)).summary
 
 
 def test_the_channels_of_the_graph_are_those_of_the_spec() -> None:

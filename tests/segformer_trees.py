@@ -149,6 +149,7 @@ class SFDatasetConfig:
 @dataclass
 class SFTrainExpConfig(TrainConfig):
     optim: SFOptimConfig = DATACLASS_FIELD(SFOptimConfig())
+    use_distributed_sampler: bool = BOOL_FIELD(value=False)
 
 
 @dataclass

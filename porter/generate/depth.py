@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from porter.generate.schema import Override
-from porter.generate.values import NO_SCHEMA, PortContext, common_values, resize_of, with_schema
+from porter.generate.values import NO_SCHEMA, PortContext, common_values, has_field, resize_of, with_schema
 from porter.records.base import Record
 from porter.records.inspection import Inspection
-from porter.records.reference import Reference, ReferenceChoice
+from porter.records.reference import ReferenceChoice
 
 SPLITS = {"train": "train", "val": "val", "test": "val", "infer": "test"}
 """Sections of the spec, and the split of a dataset that each reads."""
@@ -139,6 +139,7 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
     kind = kind_of(inspection)
     size = (common["height"], common["width"])
     resize = resize_of(inspection.processor, size, common["mode"], own=None)
+    several = resize is not None and resize.keeps_ratio and has_field(reference, "min_height")
     context = DepthContext(
         **common,
         kind=kind,
@@ -149,16 +150,13 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
         features=match.embed_dim,
         widths=match.widths,
         layers=match.layers,
-        sides=_sides(size, resize.multiple) if resize and resize.keeps_ratio and _sized(reference) else None,
+        sides=_sides(size, resize.multiple)
+        if resize and resize.keeps_ratio and has_field(reference, "min_height")
+        else None,
         resize=resize,
         schema=NO_SCHEMA,
     )
     return with_schema(context, reference.config, reference.schema_plan)
-
-
-def _sized(reference: Reference) -> bool:
-    """Return whether the release can build engines for images of several sizes."""
-    return any(field.name == "min_height" for found in reference.config for field in found.fields)
 
 
 def _sides(size: tuple[int, int], multiple: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from porter.errors import ModelRejectedError
 from porter.generate.schema import Override
-from porter.generate.values import NO_SCHEMA, PortContext, common_values, resize_of, with_schema
+from porter.generate.values import NO_SCHEMA, PortContext, common_values, has_field, resize_of, with_schema
 from porter.records.base import Record
 from porter.records.inspection import Inspection
 from porter.records.reference import ReferenceChoice
@@ -29,13 +29,21 @@ class PaletteEntry(Record, frozen=True, kw_only=True):
 
 
 class SegmentationContext(PortContext, frozen=True, kw_only=True):
-    """Everything that templates of the semantic-segmentation reference may use."""
+    """Everything that templates of the semantic-segmentation reference may use.
+
+    Attributes:
+        img_size: edge of the square images.
+        embed_dim, in_channels, feature_strides: of the reference's own decoder.
+        palette: what the pixels of masks mean.
+        samples: whether the release's spec says if its sampler is distributed.
+    """
 
     img_size: int
     embed_dim: int
     in_channels: tuple[int, ...]
     feature_strides: tuple[int, ...]
     palette: tuple[PaletteEntry, ...]
+    samples: bool
 
     def overrides(self) -> dict[str, Override]:
         """Return what the model decides in the schema; the same for every repository."""
@@ -142,6 +150,7 @@ def segmentation_context(
         in_channels=match.widths if match else (),
         feature_strides=_STRIDES,
         palette=palette_of(classes, reduced=reduced),
+        samples=has_field(reference, "use_distributed_sampler"),
         resize=resize_of(inspection.processor, size, common["mode"], own=None),
         schema=NO_SCHEMA,
     )

@@ -164,6 +164,11 @@ def with_schema(context: Context, config: Sequence[ConfigClass], plan: SchemaPla
     return msgspec.structs.replace(context, schema=build_schema(config, plan, context.overrides()))
 
 
+def has_field(reference: Reference, name: str) -> bool:
+    """Return whether the release's schema of the network has a field *name*, in whatever section."""
+    return any(field.name == name for found in reference.config for field in found.fields)
+
+
 def pascal_case(name: str) -> str:
     """Return the class prefix of a snake_case network name (``vit_base`` -> ``VitBase``)."""
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))

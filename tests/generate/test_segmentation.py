@@ -521,3 +521,19 @@ def test_equal_input_gives_equal_files(reference: Reference, files: dict[str, st
 
 def test_the_palette_of_nothing_is_empty() -> None:
     assert palette_of(()) == ()
+
+
+def test_a_release_without_the_samplers_setting_has_none_in_its_script(reference: Reference) -> None:
+    older = msgspec.structs.replace(
+        reference,
+        config=tuple(
+            msgspec.structs.replace(
+                each, fields=tuple(field for field in each.fields if field.name != "use_distributed_sampler")
+            )
+            for each in reference.config
+        ),
+    )
+    script = f"nvidia_tao_pytorch/cv/{NAME}/scripts/train.py"
+    said = [files_of(context(each, inspection()))[script] for each in (reference, older)]
+    assert ["=train_config.use_distributed_sampler" in text for text in said] == [True, False]
+    assert "use_distributed_sampler=False" in said[1]

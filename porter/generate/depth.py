@@ -150,9 +150,7 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
         features=match.embed_dim,
         widths=match.widths,
         layers=match.layers,
-        sides=_sides(size, resize.multiple)
-        if resize and resize.keeps_ratio and has_field(reference, "min_height")
-        else None,
+        sides=_sides(size, resize.multiple) if resize and several else None,
         resize=resize,
         schema=NO_SCHEMA,
     )

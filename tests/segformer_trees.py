@@ -150,6 +150,7 @@ class SFDatasetConfig:
 class SFTrainExpConfig(TrainConfig):
     optim: SFOptimConfig = DATACLASS_FIELD(SFOptimConfig())
     use_distributed_sampler: bool = BOOL_FIELD(value=False)
+    sync_batchnorm: bool = BOOL_FIELD(value=False)
 
 
 @dataclass

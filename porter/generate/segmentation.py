@@ -35,7 +35,7 @@ class SegmentationContext(PortContext, frozen=True, kw_only=True):
         img_size: edge of the square images.
         embed_dim, in_channels, feature_strides: of the reference's own decoder.
         palette: what the pixels of masks mean.
-        samples: whether the release's spec says if its sampler is distributed.
+        distributes: whether the release's spec says how a training on several GPUs samples and normalises.
     """
 
     img_size: int
@@ -43,7 +43,7 @@ class SegmentationContext(PortContext, frozen=True, kw_only=True):
     in_channels: tuple[int, ...]
     feature_strides: tuple[int, ...]
     palette: tuple[PaletteEntry, ...]
-    samples: bool
+    distributes: bool
 
     def overrides(self) -> dict[str, Override]:
         """Return what the model decides in the schema; the same for every repository."""
@@ -150,7 +150,7 @@ def segmentation_context(
         in_channels=match.widths if match else (),
         feature_strides=_STRIDES,
         palette=palette_of(classes, reduced=reduced),
-        samples=has_field(reference, "use_distributed_sampler"),
+        distributes=all(has_field(reference, name) for name in ("use_distributed_sampler", "sync_batchnorm")),
         resize=resize_of(inspection.processor, size, common["mode"], own=None),
         schema=NO_SCHEMA,
     )

@@ -523,17 +523,16 @@ def test_the_palette_of_nothing_is_empty() -> None:
     assert palette_of(()) == ()
 
 
-def test_a_release_without_the_samplers_setting_has_none_in_its_script(reference: Reference) -> None:
+@pytest.mark.parametrize("field", ["use_distributed_sampler", "sync_batchnorm"])
+def test_a_release_without_a_setting_has_none_of_it_in_its_script(field: str, reference: Reference) -> None:
     older = msgspec.structs.replace(
         reference,
         config=tuple(
-            msgspec.structs.replace(
-                each, fields=tuple(field for field in each.fields if field.name != "use_distributed_sampler")
-            )
+            msgspec.structs.replace(each, fields=tuple(known for known in each.fields if known.name != field))
             for each in reference.config
         ),
     )
     script = f"nvidia_tao_pytorch/cv/{NAME}/scripts/train.py"
     said = [files_of(context(each, inspection()))[script] for each in (reference, older)]
     assert ["=train_config.use_distributed_sampler" in text for text in said] == [True, False]
-    assert "use_distributed_sampler=False" in said[1]
+    assert "sync_batchnorm=multi_gpu" in said[1]

@@ -158,7 +158,7 @@ def _module_gate(reference: Reference, facts: ModuleFacts, context: PortContext)
 
 
 def _arguments_gate(facts: ModuleFacts) -> GateResult:
-    pairs = {"train": (facts.trainer, facts.reference_trainer)}
+    pairs = {} if facts.reference_error else {"train": (facts.trainer, facts.reference_trainer)}
     pairs |= {mode: (task.trainer, task.expected) for mode, task in facts.tasks.items()}
     problems = [
         f"{mode}: {key} is {ours.get(key, 'absent')}, the reference's {theirs.get(key, 'absent')}"
@@ -168,6 +168,14 @@ def _arguments_gate(facts: ModuleFacts) -> GateResult:
     ]
     if problems:
         return failed("trainer-arguments", "; ".join(problems[:3]), trainer=facts.trainer)
+    if facts.reference_error:
+        return blocked(
+            "trainer-arguments",
+            f"the reference's own train script fails on the schema at hand ({facts.reference_error}); those of "
+            "evaluate and inference are equal to TAO's; unblock: install the nvidia-tao-core that the clone "
+            "was made with",
+            trainer=facts.trainer,
+        )
     return passed(
         "trainer-arguments",
         f"equal to the reference's on two GPUs: {len(facts.trainer)} of train, and those of evaluate "

@@ -54,6 +54,7 @@ class ModuleFacts(Record, frozen=True, kw_only=True):
     head: tuple[str, ...]
     trainer: dict[str, str]
     reference_trainer: dict[str, str]
+    reference_error: str = ""
     tasks: dict[str, TaskArguments]
 
 

@@ -60,6 +60,16 @@ def test_what_is_right_passes(reference: Reference, values: ClassificationContex
     assert _script_gate(TRAINED, NEEDED, tmp_path, {}).state == "passed"
 
 
+def test_a_reference_whose_own_script_fails_proves_nothing_of_train() -> None:
+    broken = changed(
+        FACTS, {"reference_trainer": {}, "reference_error": "Key 'sync_batchnorm' not in 'SFTrainExpConfig'"}
+    )
+    gate = _arguments_gate(broken)
+    assert (gate.state, "sync_batchnorm" in gate.summary) == ("blocked", True)
+    other = {"evaluate": TaskArguments(trainer={"devices": "[0]"}, expected={"devices": "[0, 1]"})}
+    assert _arguments_gate(changed(broken, {"tasks": other})).state == "failed"
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

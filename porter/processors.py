@@ -78,6 +78,9 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
     crop: tuple[int, int] | None = None
     keeps_ratio = bool(merged.get("keep_aspect_ratio"))
     multiple = int(_number(merged, "ensure_multiple_of")) if merged.get("ensure_multiple_of") else 1
+    rounded_down = stem in _table()["rounded_down"] and bool(merged.get("do_resize", True))
+    if rounded_down:
+        multiple = int(_number({"size_divisor": 32, **merged}, "size_divisor"))
     if merged.get("do_resize", True) and merged.get("size") is not None:
         size, shortest, longest = _size(merged["size"], "size", square=bool(known.get("square", True)))
         if longest is not None:
@@ -114,6 +117,7 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
         resample=_resample(merged.get("resample", 2)),
         keeps_ratio=keeps_ratio,
         multiple=multiple,
+        rounded_down=rounded_down,
         crop=crop,
         margin="even" if kind in _table()["even_margins"] else "down",
         rescale_factor=_number(merged, "rescale_factor") if merged.get("do_rescale", True) else None,

@@ -76,8 +76,12 @@ def check_supported(inspection: Inspection, transformers: str) -> None:
         )
     processor = inspection.processor
     caveats = list(processor.caveats) if processor else []
-    if processor and processor.keeps_ratio and inspection.task.task != "depth-estimation":
-        caveats.append(f"{processor.kind} keeps the aspect ratio while it fits an image into a size.")
+    if processor and inspection.task.task != "depth-estimation":
+        # Depth maps are as large as what the network was given; nothing else that is ported may be.
+        if processor.keeps_ratio:
+            caveats.append(f"{processor.kind} keeps the aspect ratio while it fits an image into a size.")
+        if processor.rounded_down:
+            caveats.append(f"{processor.kind} rounds sizes down to a multiple.")
     if inspection.task.task in _PREPARED and caveats:
         raise ModelRejectedError(
             f"The image processor of {ref} does something that porter cannot carry over yet.",

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
+from porter.generate.depth_kind import METRIC, RELATIVE, DepthKind, farthest, kind_of
 from porter.generate.schema import Override
-from porter.generate.values import NO_SCHEMA, PortContext, common_values, resize_of, with_schema
-from porter.records.base import Record
+from porter.generate.values import NO_SCHEMA, PortContext, Resize, common_values, resize_of, with_schema
 from porter.records.inspection import Inspection
-from porter.records.reference import ReferenceChoice
+from porter.records.reference import Reference, ReferenceChoice
+from porter.reference.network import load_network
 
 SPLITS = {"train": "train", "val": "val", "test": "val", "infer": "test"}
 """Sections of the spec, and the split of a dataset that each reads."""
 
 NEAREST = 0.001
 """What is nearer, in metres, is no depth in the reference's metric datasets."""
-
-
-class DepthKind(Record, frozen=True, kw_only=True):
-    """What the numbers of a depth model mean, in the words of TAO's experiment spec."""
-
-    model_type: Literal["RelativeDepthAnything", "MetricDepthAnything"]
-    dataset_name: Literal["RelativeMonoDataset", "MetricMonoDataset"]
-
-
-RELATIVE = DepthKind(model_type="RelativeDepthAnything", dataset_name="RelativeMonoDataset")
-METRIC = DepthKind(model_type="MetricDepthAnything", dataset_name="MetricMonoDataset")
 
 
 class DepthContext(PortContext, frozen=True, kw_only=True):
@@ -38,8 +28,10 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
         relative: whether the model gives inverse depth without scale and offset, instead of metres.
         min_depth, max_depth: of a metric model, in metres.
         encoder: name of the sizes; the reference's own where it has one.
-        features, widths, layers: of the decoder: its width, the channels of the four maps that it fuses,
-            and the numbers of the encoder's blocks that they come from.
+        features, widths, layers: of the reference's decoder: its width, the channels of the four maps that it
+            fuses, and the numbers of the encoder's blocks that they come from; a model that is held has its
+            own.
+        step: of what the edges of images of several sizes are multiples; 0 where all images have one size.
     """
 
     kind: DepthKind
@@ -50,6 +42,7 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
     features: int
     widths: tuple[int, ...]
     layers: tuple[int, ...]
+    step: int
 
     def overrides(self) -> dict[str, Override]:
         """Return what the model decides in the schema; the same for every repository."""
@@ -92,16 +85,6 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
         ]
 
 
-def kind_of(inspection: Inspection) -> DepthKind:
-    """Return what the numbers of a model mean; where its config does not say so, they are relative."""
-    return METRIC if inspection.config.get("depth_estimation_type") == "metric" else RELATIVE
-
-
-def farthest(inspection: Inspection) -> float:
-    """Return the depth, in metres, that a metric model gives at most."""
-    return float(inspection.config.get("max_depth") or 1)
-
-
 def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int) -> DepthContext:
     """Return the template values of one port; pure.
 
@@ -113,21 +96,29 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
     """
     common = common_values(inspection, choice, name=name, year=year, classes=0)
     reference, match = choice.reference, choice.strategy.backbone
-    assert match is not None
     assert inspection.processor is not None
     kind = kind_of(inspection)
     size = (common["height"], common["width"])
+    resize = resize_of(inspection.processor, size, common["mode"], own=None)
+    assert resize is not None
     context = DepthContext(
         **common,
         kind=kind,
         relative=kind == RELATIVE,
         min_depth=NEAREST if kind == METRIC else None,
         max_depth=farthest(inspection) if kind == METRIC else None,
-        encoder=match.name or name,
-        features=match.embed_dim,
-        widths=match.widths,
-        layers=match.layers,
-        resize=resize_of(inspection.processor, size, common["mode"], own=None),
+        encoder=(match.name if match else "") or name,
+        features=match.embed_dim if match else 0,
+        widths=match.widths if match else (),
+        layers=match.layers if match else (),
+        step=_step(resize, reference) if match or resize.varies else 0,
+        resize=resize,
         schema=NO_SCHEMA,
     )
     return with_schema(context, reference.config, reference.schema_plan)
+
+
+def _step(resize: Resize, reference: Reference) -> int:
+    """Return of what the edges of images are multiples: of what the processor makes, or the reference takes."""
+    network = load_network(reference.name, reference.release.layout)
+    return resize.multiple if resize.multiple > 1 else network.input.multiple

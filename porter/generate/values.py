@@ -41,6 +41,7 @@ class Resize(Record, frozen=True, kw_only=True):
         sides: (height, width) before the centre is cropped; None where the resize is all.
         keeps_ratio: whether one factor, which fits one side, resizes both.
         multiple: of what the sides are multiples then.
+        rounded_down: whether an image keeps its size, but for what is beyond such a multiple.
         ratio: those sizes over the crop's (height, width); of a shortest edge over the crop's shorter side.
         margin: how half a pixel of an odd margin is rounded, as in ProcessorFacts.
         flipped: whether the channels are handed over in the opposite order.
@@ -53,10 +54,16 @@ class Resize(Record, frozen=True, kw_only=True):
     sides: tuple[int, int] | None = None
     keeps_ratio: bool = False
     multiple: int = 1
+    rounded_down: bool = False
     ratio: tuple[float, float] = (1.0, 1.0)
     margin: str = "down"
     flipped: bool = False
     apart: bool = False
+
+    @property
+    def varies(self) -> bool:
+        """Whether images leave with sizes that depend on their own."""
+        return self.keeps_ratio or self.rounded_down
 
 
 class Normalisation(Record, frozen=True, kw_only=True):
@@ -230,8 +237,11 @@ def resize_of(
         "flipped": processor.flipped,
         "apart": processor.fast and mode == "RGBA",
         "keeps_ratio": processor.keeps_ratio,
-        "multiple": processor.multiple if processor.keeps_ratio else 1,
+        "multiple": processor.multiple if processor.keeps_ratio or processor.rounded_down else 1,
+        "rounded_down": processor.rounded_down,
     }
+    if processor.rounded_down:
+        return Resize(**more)
     if processor.crop is not None and processor.size != processor.crop:
         sides, edge = processor.size, processor.shortest_edge
         if processor.crop != size or (sides is None and edge is None):

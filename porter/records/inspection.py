@@ -76,6 +76,7 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
         resample: PIL resampling number (0 nearest, 1 lanczos, 2 bilinear, 3 bicubic).
         keeps_ratio: whether that size is fitted by one factor for both sides, so that the result may be of
             another one; multiple: of what the sides of that result are multiples.
+        rounded_down: whether an image keeps its own size, but for what is beyond such a multiple.
         crop: centre crop (height, width); None for no crop. What lies outside of the image is black.
         margin: what becomes of half a pixel where the crop leaves an odd margin: ``down`` rounds towards
             the upper left, ``even`` to the even number, as Python's and torchvision's ``round`` do.
@@ -93,6 +94,7 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
     resample: int = 2
     keeps_ratio: bool = False
     multiple: int = 1
+    rounded_down: bool = False
     crop: tuple[int, int] | None = None
     margin: Literal["down", "even"] = "down"
     rescale_factor: float | None = 1 / 255

@@ -131,6 +131,29 @@ class PreTrainedModel(nn.Module):
         return mask[..., None] if is_attention_chunked else mask
 
 
+class BackboneMixin:
+    """A model that gives the outputs of some of its stages."""
+
+    has_attentions = True
+
+    def _init_backbone(self, config):
+        self.stage_names = config.stage_names
+        self.out_features = config.out_features
+        self.out_indices = config.out_indices
+        self.num_features = None
+
+    @property
+    def channels(self):
+        """Number of channels of each output."""
+        return [self.num_features[self.stage_names.index(stage)] for stage in self.out_features]
+
+    def forward_with_filtered_kwargs(self, *args, **kwargs):
+        """Run the model, without an argument that it may not have."""
+        if not self.has_attentions:
+            kwargs.pop("output_attentions", None)
+        return self(*args, **kwargs)
+
+
 class GradientCheckpointingLayer(nn.Module):
     """A layer that can recompute its activations in the backward pass instead of keeping them."""
 

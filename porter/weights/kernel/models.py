@@ -217,7 +217,7 @@ class Observed:
             for image in images.split(1):
                 self._features.clear()
                 result = self.module(image, **self._more)
-                logits.append(result if isinstance(result, torch.Tensor) else _scores(result))
+                logits.append(result if isinstance(result, torch.Tensor) else scores(result))
                 if self._features:
                     # A second head may be given every token where the first is given their mean.
                     features.append(torch.cat([each.flatten(1) for each in self._features], dim=-1))
@@ -228,7 +228,8 @@ class Observed:
         self._features.append(given[0].detach().clone())
 
 
-def _scores(result: Any) -> torch.Tensor:
+def scores(result: Any) -> torch.Tensor:
+    """Return, of all that a model of transformers gives, what its task is about."""
     found: torch.Tensor = next(result[name] for name in ("logits", "predicted_depth") if name in result)
     return found
 

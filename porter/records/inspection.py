@@ -105,6 +105,11 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
     caveats: tuple[str, ...] = ()
 
     @property
+    def least_edge(self) -> int:
+        """The shortest side of an image of which anything is left."""
+        return self.multiple if self.rounded_down else 1
+
+    @property
     def fast(self) -> bool:
         """Whether it resizes with torchvision, which differs from Pillow by some levels of 255."""
         return self.kind.endswith("Fast")

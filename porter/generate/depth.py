@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from porter.generate.depth_kind import METRIC, RELATIVE, DepthKind, farthest, kind_of
+from porter.generate.depth_kind import INVERTED, METRIC, RELATIVE, DepthKind, farthest, kind_of
 from porter.generate.schema import Override
 from porter.generate.values import NO_SCHEMA, PortContext, Resize, common_values, resize_of, with_schema
 from porter.records.inspection import Inspection
@@ -26,6 +26,7 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
     Attributes:
         kind: relative or metric.
         relative: whether the model gives inverse depth without scale and offset, instead of metres.
+        inverse: whether the network of a metric model gives inverse depth, in 1 / metres.
         min_depth, max_depth: of a metric model, in metres.
         encoder: name of the sizes; the reference's own where it has one.
         features, widths, layers: of the reference's decoder: its width, the channels of the four maps that it
@@ -36,6 +37,7 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
 
     kind: DepthKind
     relative: bool
+    inverse: bool
     min_depth: float | None
     max_depth: float | None
     encoder: str
@@ -105,6 +107,7 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
         **common,
         kind=kind,
         relative=kind == RELATIVE,
+        inverse=inspection.model_type in INVERTED,
         min_depth=NEAREST if kind == METRIC else None,
         max_depth=farthest(inspection) if kind == METRIC else None,
         encoder=(match.name if match else "") or name,
@@ -119,6 +122,6 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
 
 
 def _step(resize: Resize, reference: Reference) -> int:
-    """Return of what the edges of images are multiples: of what the processor makes, or the reference takes."""
+    """Return of what the edges of images are multiples: as the processor or the reference has it."""
     network = load_network(reference.name, reference.release.layout)
     return resize.multiple if resize.multiple > 1 else network.input.multiple

@@ -39,7 +39,7 @@ def farthest(inspection: Inspection) -> float:
 
 
 def _range_of(inspection: Inspection) -> float | None:
-    """Return the greatest depth of a metric model, in metres; None for inverse depth without a unit."""
+    """Return the greatest depth of a metric model, in metres; None for depth without a unit."""
     ranges = _RANGES.get(inspection.model_type)
     if ranges is None:
         raise ModelRejectedError(
@@ -47,34 +47,61 @@ def _range_of(inspection: Inspection) -> float | None:
             why=f"it has facts on {', '.join(sorted(_RANGES))}, and none on {inspection.model_type}",
             next_step="choose a model of one of those types",
         )
-    return ranges(inspection.config)
+    return ranges(inspection)
 
 
-def _as_stated(config: Mapping[str, Any]) -> float | None:
+def _as_stated(found: Inspection) -> float | None:
     """Of a head with two forms: a sigmoid times ``max_depth``, or a ReLU that nothing scales."""
-    return float(config.get("max_depth") or 1) if config.get("depth_estimation_type") == "metric" else None
+    is_metric = found.config.get("depth_estimation_type") == "metric"
+    return float(found.config.get("max_depth") or 1) if is_metric else None
 
 
-def _inverse(config: Mapping[str, Any]) -> float | None:
-    """Of a head that ends with a ReLU: MiDaS' inverse depth, without scale and offset."""
+def _relative(found: Inspection) -> float | None:
+    """Of a head that ends with a ReLU; and of one that scales its numbers by a depth that is not there."""
     return None
 
 
-def _sigmoid(config: Mapping[str, Any]) -> float | None:
+def _sigmoid(found: Inspection) -> float | None:
     """Of a head that is a sigmoid times ``max_depth``, whatever the config says of its kind."""
-    return float(config.get("max_depth") or _GLPN_DEFAULT)
+    return float(found.config.get("max_depth") or _GLPN_DEFAULT)
 
 
-def _bins(config: Mapping[str, Any]) -> float | None:
+def _bins(found: Inspection) -> float | None:
     """Of a head that weighs the centres of bins, which lie in a range of metres."""
-    return max(float(each["max_depth"]) for each in config.get("bin_configurations") or _ZOE_DEFAULT)
+    ranges = found.config.get("bin_configurations") or _ZOE_DEFAULT
+    if len(ranges) > 1:
+        names = ", ".join(str(each.get("name", number)) for number, each in enumerate(ranges))
+        raise ModelRejectedError(
+            f"{found.source.ref} has {len(ranges)} heads, of which it chooses one for a whole batch.",
+            why=f"bin_configurations ({names}): an exported graph has one and the same head for every image",
+            next_step="choose a ZoeDepth model that was trained for one kind of images",
+        )
+    return float(ranges[0]["max_depth"])
 
 
-_RANGES: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = {
+def _inverted(found: Inspection) -> float | None:
+    """Of a model whose image processor inverts what the network gives, clipped to this range."""
+    return 10_000.0
+
+
+_RANGES: Mapping[str, Callable[[Inspection], float | None]] = {
     "depth_anything": _as_stated,
-    "dpt": _inverse,
+    "depth_pro": _inverted,
+    "dpt": _relative,
     "glpn": _sigmoid,
-    "prompt_depth_anything": _as_stated,
+    "prompt_depth_anything": _relative,
     "zoedepth": _bins,
 }
-"""By model type, the greatest depth that a config lets the network give, in metres; None for inverse depth."""
+"""By model type, the greatest depth that the network gives, in metres; None for depth without a unit."""
+
+INVERTED = frozenset({"depth_pro"})
+"""Model types whose networks give 1 / metres."""
+
+
+def quantity_of(inspection: Inspection) -> str:
+    """Return what the depth maps of a model hold, and its ground truth has to hold, in words."""
+    if kind_of(inspection) == METRIC:
+        return "depth in metres"
+    # Of the range between the nearest and the farthest point of its prompt, the share that lies before a point.
+    is_share = inspection.model_type == "prompt_depth_anything"
+    return "depth without scale and offset" if is_share else "inverse depth"

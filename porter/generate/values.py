@@ -13,7 +13,7 @@ from porter.errors import ModelRejectedError
 from porter.generate.native import NativeBackbone, native_backbone
 from porter.generate.schema import Override, Schema, build_schema
 from porter.records.base import Record
-from porter.records.inspection import Inspection, ProcessorFacts
+from porter.records.inspection import Inspection, Interpolation, ProcessorFacts
 from porter.records.reference import (
     ConfigClass,
     HeldModel,
@@ -42,6 +42,7 @@ class Resize(Record, frozen=True, kw_only=True):
         keeps_ratio: whether one factor, which fits one side, resizes both.
         multiple: of what the sides are multiples then.
         rounded_down: whether an image keeps its size, but for what is beyond such a multiple.
+        interpolation, padded: as in ProcessorFacts.
         ratio: those sizes over the crop's (height, width); of a shortest edge over the crop's shorter side.
         margin: how half a pixel of an odd margin is rounded, as in ProcessorFacts.
         flipped: whether the channels are handed over in the opposite order.
@@ -55,6 +56,8 @@ class Resize(Record, frozen=True, kw_only=True):
     keeps_ratio: bool = False
     multiple: int = 1
     rounded_down: bool = False
+    interpolation: Interpolation = "pillow"
+    padded: bool = False
     ratio: tuple[float, float] = (1.0, 1.0)
     margin: str = "down"
     flipped: bool = False
@@ -239,6 +242,8 @@ def resize_of(
         "keeps_ratio": processor.keeps_ratio,
         "multiple": processor.multiple if processor.keeps_ratio or processor.rounded_down else 1,
         "rounded_down": processor.rounded_down,
+        "interpolation": processor.interpolation,
+        "padded": processor.padded,
     }
     if processor.rounded_down:
         return Resize(**more)
@@ -254,7 +259,7 @@ def resize_of(
     if processor.size != size:
         raise _unfit(processor, size)
     plain = processor.resample == own and size[0] == size[1] and mode == "RGB"
-    changed = processor.flipped or processor.keeps_ratio
+    changed = processor.flipped or processor.keeps_ratio or processor.interpolation != "pillow"
     return None if plain and not changed else Resize(**more)
 
 

@@ -309,7 +309,7 @@ LAYOUTS = {
 
 
 def _draw(folder: Path, least: int) -> list[Path]:
-    """Draw seeded images with edges, gradients and noise, in several modes and sizes that are not too small."""
+    """Draw seeded images with edges, gradients and noise, in several modes and sizes from *least* on."""
     import numpy
     from PIL import Image
 

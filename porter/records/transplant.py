@@ -7,7 +7,13 @@ from typing import Any, Literal
 from porter.records.base import Record
 
 TweakName = Literal[
-    "static-sizes", "norm-by-parts", "averaging-matrices", "fold-by-permute", "grid-dtype", "pooling-apart"
+    "static-sizes",
+    "norm-by-parts",
+    "averaging-matrices",
+    "fold-by-permute",
+    "grid-dtype",
+    "pooling-apart",
+    "counted-parts",
 ]
 
 

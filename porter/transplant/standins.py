@@ -351,6 +351,21 @@ def max_pool2d(x, *args, **kwargs):
     return nn.functional.max_pool2d(torch.clamp(x, min=torch.finfo(x.dtype).min), *args, **kwargs)
 
 
+def split_by_size(x, size):
+    """Split x along its first axis into parts of a size; their number is fixed while tracing."""
+    count = int(x.shape[0]) // int(size)
+    return x.reshape(count, -1, *x.shape[1:]).unbind(0)
+
+
+def split_in_shares(x, sizes):
+    """Split x along its first axis into parts whose sizes are to each other as the given ones."""
+    total, start, parts = sum(sizes), 0, []
+    for size in sizes:
+        parts.append(x[x.shape[0] * start // total : x.shape[0] * (start + size) // total])
+        start += size
+    return parts
+
+
 class TanhGELU(nn.Module):
     """GELU by its tanh approximation, term by term."""
 

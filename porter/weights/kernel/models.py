@@ -231,6 +231,9 @@ class Observed:
 def scores(result: Any) -> torch.Tensor:
     """Return, of all that a model of transformers gives, what its task is about."""
     found: torch.Tensor = next(result[name] for name in ("logits", "predicted_depth") if name in result)
+    if "field_of_view" in result and result["field_of_view"] is not None:
+        # The depth is that of a lens of one angle, and means nothing without the angle of the image.
+        return found * 2 * torch.tan(0.5 * torch.deg2rad(result["field_of_view"]))[:, None, None]
     return found
 
 

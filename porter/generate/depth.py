@@ -6,7 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from porter.generate.depth_kind import INVERTED, METRIC, RELATIVE, DepthKind, farthest, kind_of
+from porter.generate.depth_kind import (
+    INVERTED,
+    METRIC,
+    RELATIVE,
+    DepthKind,
+    farthest,
+    kind_of,
+    quantity_of,
+)
 from porter.generate.schema import Override
 from porter.generate.values import NO_SCHEMA, PortContext, Resize, common_values, resize_of, with_schema
 from porter.records.inspection import Inspection
@@ -26,6 +34,7 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
     Attributes:
         kind: relative or metric.
         relative: whether the model gives inverse depth without scale and offset, instead of metres.
+        quantity: what the depth maps hold, in words.
         inverse: whether the network of a metric model gives inverse depth, in 1 / metres.
         min_depth, max_depth: of a metric model, in metres.
         encoder: name of the sizes; the reference's own where it has one.
@@ -37,6 +46,7 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
 
     kind: DepthKind
     relative: bool
+    quantity: str
     inverse: bool
     min_depth: float | None
     max_depth: float | None
@@ -107,6 +117,7 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
         **common,
         kind=kind,
         relative=kind == RELATIVE,
+        quantity=quantity_of(inspection),
         inverse=inspection.model_type in INVERTED,
         min_depth=NEAREST if kind == METRIC else None,
         max_depth=farthest(inspection) if kind == METRIC else None,

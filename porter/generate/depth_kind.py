@@ -102,6 +102,6 @@ def quantity_of(inspection: Inspection) -> str:
     """Return what the depth maps of a model hold, and its ground truth has to hold, in words."""
     if kind_of(inspection) == METRIC:
         return "depth in metres"
-    # Of the range between the nearest and the farthest point of its prompt, the share that lies before a point.
+    # A share of the range that a prompt has: 0 at its nearest point, 1 at its farthest.
     is_share = inspection.model_type == "prompt_depth_anything"
     return "depth without scale and offset" if is_share else "inverse depth"

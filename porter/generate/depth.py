@@ -18,14 +18,16 @@ from porter.generate.depth_kind import (
 from porter.generate.schema import Override
 from porter.generate.values import NO_SCHEMA, PortContext, Resize, common_values, resize_of, with_schema
 from porter.records.inspection import Inspection
-from porter.records.reference import Reference, ReferenceChoice
-from porter.reference.network import load_network
+from porter.records.reference import BackboneMatch, ReferenceChoice
 
 SPLITS = {"train": "train", "val": "val", "test": "val", "infer": "test"}
 """Sections of the spec, and the split of a dataset that each reads."""
 
 NEAREST = 0.001
 """What is nearer, in metres, is no depth in the reference's metric datasets."""
+
+_WHOLE = 32
+"""Edges that are multiples of it have whole patches at every stage of the models that are held."""
 
 
 class DepthContext(PortContext, frozen=True, kw_only=True):
@@ -125,14 +127,17 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
         features=match.embed_dim if match else 0,
         widths=match.widths if match else (),
         layers=match.layers if match else (),
-        step=_step(resize, reference) if match or resize.varies else 0,
+        step=_step(resize, match),
         resize=resize,
         schema=NO_SCHEMA,
     )
     return with_schema(context, reference.config, reference.schema_plan)
 
 
-def _step(resize: Resize, reference: Reference) -> int:
-    """Return of what the edges of images are multiples: as the processor or the reference has it."""
-    network = load_network(reference.name, reference.release.layout)
-    return resize.multiple if resize.multiple > 1 else network.input.multiple
+def _step(resize: Resize, match: BackboneMatch | None) -> int:
+    """Return of what the edges of images are multiples; 0 where all have one size, and nothing is asked."""
+    if resize.varies and resize.multiple > 1:
+        return resize.multiple
+    if match is not None:
+        return int(match.arguments["patch_size"])
+    return _WHOLE if resize.varies else 0

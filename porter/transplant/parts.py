@@ -8,7 +8,7 @@ import libcst as cst
 import libcst.matchers as m
 
 from porter.records.transplant import LiftFacts
-from porter.transplant.fold import Folder
+from porter.transplant.fold import Folder, in_parentheses
 from porter.transplant.source import dotted
 
 BACKBONE = "backbone_config"
@@ -74,13 +74,22 @@ class Parts(Folder):
             return updated_node.with_changes(test=cst.Name("True"))
         return updated_node
 
+    def leave_IfExp(self, original_node: cst.IfExp, updated_node: cst.IfExp) -> cst.BaseExpression:
+        if self.functions[-1:] == [_INIT]:
+            if self._builds_absent(original_node.body):
+                return in_parentheses(updated_node.orelse, updated_node)
+            if self._builds_absent(original_node.orelse):
+                return in_parentheses(updated_node.body, updated_node)
+        return super().leave_IfExp(original_node, updated_node)
+
     def _never_runs(self, body: cst.BaseSuite) -> bool:
         """Return whether a block builds what is not there."""
         return any(
-            m.findall(each, m.Call(func=m.Name(m.MatchIfTrue(self._is_absent))))
-            for each in body.body
-            if isinstance(each, cst.SimpleStatementLine)
+            self._builds_absent(each) for each in body.body if isinstance(each, cst.SimpleStatementLine)
         )
+
+    def _builds_absent(self, node: cst.CSTNode) -> bool:
+        return bool(m.findall(node, m.Call(func=m.Name(m.MatchIfTrue(self._is_absent)))))
 
     def _is_absent(self, name: str) -> bool:
         return name in self.absent or (name == _LOADER and not self.has_backbone)

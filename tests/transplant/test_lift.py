@@ -426,6 +426,7 @@ HOLDS = """
                 self.embeddings = ThingHybrid(config)
             else:
                 self.embeddings = nn.Linear(config.width, 3)
+            self.text = ThingText(config) if config.has_text else None
             self.post_init()
 
         def forward(self, pixel_values):
@@ -461,8 +462,9 @@ def test_a_model_that_is_looked_up_by_its_config_is_built_by_its_class() -> None
 
 def test_what_the_model_has_not_built_is_not_lifted() -> None:
     text = lifted(holding(config={"width": 4, "is_hybrid": False})).text
-    for name in ("load_backbone", "ThingHybrid", "is_hybrid", "BackboneMixin"):
+    for name in ("load_backbone", "ThingHybrid", "is_hybrid", "BackboneMixin", "ThingText", "has_text"):
         assert name not in text
+    assert "self.text = None" in text
     assert "self.embeddings = nn.Linear(config.width, 3)" in text
 
 
@@ -505,3 +507,19 @@ print("all held")
         [tao_environment.python, "-c", checks, path], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "all held", done.stderr
+
+
+def test_no_blank_line_follows_a_docstring_where_a_loss_was() -> None:
+    code = """
+        def forward(self, pixel_values, labels=None):
+            loss = None
+            if labels is not None:
+                raise NotImplementedError
+
+            return self.layer(pixel_values)
+    """
+    text = lifted(facts(method(code))).text
+    start = text.index("    def forward")
+    _, docstring, statement = text[start:].splitlines()[:3]
+    assert docstring.strip().endswith('"""')
+    assert statement.strip() == "return self.layer(pixel_values)"

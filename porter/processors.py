@@ -19,7 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_STYLES = ("plain", "convnext", "levit", "poolformer")
+_STYLES = ("plain", "convnext", "levit", "poolformer", "rounded_down", "unfiltered", "padded")
 _OLD, _NEW = "FeatureExtractor", "ImageProcessor"
 
 
@@ -78,6 +78,14 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
     crop: tuple[int, int] | None = None
     keeps_ratio = bool(merged.get("keep_aspect_ratio"))
     multiple = int(_number(merged, "ensure_multiple_of")) if merged.get("ensure_multiple_of") else 1
+    unfiltered, padded = stem in _table()["unfiltered"], stem in _table()["padded"]
+    if padded and not kind.endswith("Fast"):
+        multiple = int(_number({"ensure_multiple_of": 32, **merged}, "ensure_multiple_of"))
+    if (unfiltered or padded) and merged.get("resample", 2) != 2:
+        caveats.append(f"{kind} resizes by something else than a weighted mean of four pixels.")
+    rounded_down = stem in _table()["rounded_down"] and bool(merged.get("do_resize", True))
+    if rounded_down:
+        multiple = int(_number({"size_divisor": 32, **merged}, "size_divisor"))
     if merged.get("do_resize", True) and merged.get("size") is not None:
         size, shortest, longest = _size(merged["size"], "size", square=bool(known.get("square", True)))
         if longest is not None:
@@ -114,6 +122,9 @@ def facts(kind: str, settings: Mapping[str, Any], channels: int) -> ProcessorFac
         resample=_resample(merged.get("resample", 2)),
         keeps_ratio=keeps_ratio,
         multiple=multiple,
+        rounded_down=rounded_down,
+        interpolation="linear" if unfiltered else "aligned" if padded else "pillow",
+        padded=padded and bool(merged.get("do_pad")),
         crop=crop,
         margin="even" if kind in _table()["even_margins"] else "down",
         rescale_factor=_number(merged, "rescale_factor") if merged.get("do_rescale", True) else None,
@@ -158,7 +169,12 @@ def _caveats(kind: str, stem: str, merged: Mapping[str, Any]) -> Sequence[str]:
     ]
     if not found and kind not in _recorded("classes"):
         return [f"{kind or 'Its class'} is not among the image processors that porter knows."]
-    return found + [f"{kind} {text}." for name, text in table["settings"].items() if merged.get(name)]
+    known = {"do_pad"} if stem in _table()["padded"] else set()
+    return found + [
+        f"{kind} {text}."
+        for name, text in table["settings"].items()
+        if merged.get(name) and name not in known
+    ]
 
 
 def _size(value: Any, name: str, *, square: bool) -> tuple[tuple[int, int] | None, int | None, int | None]:

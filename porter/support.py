@@ -9,7 +9,14 @@ from porter.errors import ModelRejectedError
 from porter.hub import files
 from porter.records.inspection import ExportAttempt, Inspection, ModelProbe
 
-_REWRITTEN = ("_upsample_bicubic2d_aa", "adaptive_avg_pool2d", "col2im", "grid_sampler", "GridSample")
+_REWRITTEN = (
+    "_upsample_bicubic2d_aa",
+    "adaptive_avg_pool2d",
+    "col2im",
+    "grid_sampler",
+    "GridSample",
+    "Split",
+)
 _DIFFERS = "ONNX Runtime differs from torch"
 _PREPARED = ("image-classification", "semantic-segmentation", "depth-estimation")
 """Tasks whose images are prepared as the model's processor says, by code that porter generates."""
@@ -76,8 +83,14 @@ def check_supported(inspection: Inspection, transformers: str) -> None:
         )
     processor = inspection.processor
     caveats = list(processor.caveats) if processor else []
-    if processor and processor.keeps_ratio and inspection.task.task != "depth-estimation":
-        caveats.append(f"{processor.kind} keeps the aspect ratio while it fits an image into a size.")
+    if processor and inspection.task.task != "depth-estimation":
+        # The partials of other tasks know plain resizes only.
+        if processor.keeps_ratio:
+            caveats.append(f"{processor.kind} keeps the aspect ratio while it fits an image into a size.")
+        if processor.rounded_down:
+            caveats.append(f"{processor.kind} rounds sizes down to a multiple.")
+        if processor.padded or processor.interpolation != "pillow":
+            caveats.append(f"{processor.kind} resizes without a filter.")
     if inspection.task.task in _PREPARED and caveats:
         raise ModelRejectedError(
             f"The image processor of {ref} does something that porter cannot carry over yet.",

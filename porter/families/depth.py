@@ -8,7 +8,8 @@ from typing import Any
 
 from porter import depth_dataset
 from porter.dataset import Probes
-from porter.generate.depth import NEAREST, RELATIVE, SPLITS, depth_context, farthest, kind_of
+from porter.generate.depth import NEAREST, SPLITS, depth_context
+from porter.generate.depth_kind import RELATIVE, farthest, kind_of
 from porter.generate.values import PortContext
 from porter.records.base import Task
 from porter.records.consistency import SpecKeys

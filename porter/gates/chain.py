@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from porter.gates.engines import ran, specs_of
+from porter.gates.engines import ONE_SIZE, one_size, ran, specs_of
 from porter.gates.metrics import metric_problem, read_metrics
 from porter.gates.outputs import METRIC_TOLERANCE, compare_outputs
 from porter.gates.results import blocked, failed, log_tail, passed
@@ -39,7 +39,11 @@ def chain_gates(session: PortSession, context: PortContext) -> Iterator[GateResu
             blocked(gate, session.tao.why_no_deploy) for gate in ("chain-deploy", "native-engine", "done")
         )
         return
-    yield _deploy_gate(session, context)
+    deployed = _deploy_gate(session, context)
+    yield deployed
+    if deployed.state == "blocked":
+        yield from (blocked(gate, deployed.summary) for gate in ("native-engine", "done"))
+        return
     yield _native_gate(session)
     yield _done_gate(session, context)
 
@@ -132,6 +136,8 @@ def _deploy_gate(session: PortSession, context: PortContext) -> GateResult:
         )
         if result.exit_code != 0:
             log = log_tail(result.log)
+            if ONE_SIZE in log:
+                return blocked(gate, one_size(log))
             return failed(gate, f"`{context.name} {mode}` ended with {result.exit_code}", text=log)
         seconds.append(f"{mode} {result.seconds:.1f} s")
     return ran(

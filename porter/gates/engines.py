@@ -33,6 +33,9 @@ BATCHES = (1, 3, 5)
 PROFILE = (1, 4, 6)
 """Smallest, best and largest batch of the engines that the gates build."""
 
+ONE_SIZE = "The engine takes images of "
+"""So a script refuses an image whose size depends on its ratio where the graph has one size."""
+
 _COMPARED = f"inference-{BATCHES[0]}"
 """The run whose tensors the calibration has to see."""
 
@@ -275,6 +278,8 @@ def _scripts_gate(
         labels.append("inference-fp16")
     for label in labels:
         outcome = outcomes[label]
+        if ONE_SIZE in outcome.error:
+            return blocked(gate, one_size(outcome.error))
         broken = _broken(gate, outcome)
         if broken is not None:
             return broken
@@ -319,6 +324,12 @@ def _scripts_gate(
     }
     sizes = ", ".join(str(batch) for batch in BATCHES)
     return ran(bench.session, gate, f"at batches {sizes} as the trainer: {worst.said}", **evidence)
+
+
+def one_size(error: str) -> str:
+    """Return what a generated script says of an image that its engine cannot take."""
+    said = next(line for line in error.splitlines() if ONE_SIZE in line)
+    return f"{said[said.index(ONE_SIZE) :]} Unblock: --data with images that all come to that size"
 
 
 def _refusal_problem(outcome: DeployOutcome) -> str:

@@ -171,9 +171,9 @@ def _arguments_gate(facts: ModuleFacts) -> GateResult:
     if facts.reference_error:
         return blocked(
             "trainer-arguments",
-            f"the reference's own train script fails on the schema at hand ({facts.reference_error}); those of "
-            "evaluate and inference are equal to TAO's; unblock: install the nvidia-tao-core that the clone "
-            "was made with",
+            f"the reference's own train script fails on the schema at hand ({facts.reference_error}); those "
+            "of evaluate and inference are equal to TAO's; unblock: install the nvidia-tao-core that the "
+            "clone was made with",
             trainer=facts.trainer,
         )
     return passed(

@@ -274,6 +274,9 @@ def _other_size(session: PortSession, size: tuple[int, int] | None) -> dict[str,
         return {}
     reference = session.reference
     step = load_network(reference.name, reference.release.layout).input.multiple
+    if session.choice.strategy.held is not None and session.inspection.processor is not None:
+        # A model that is held takes what its own processor makes.
+        step = session.inspection.processor.multiple
     wished = (edge + 64 if min(size) >= 64 else 2 * edge for edge in size)
     height, width = (-(-edge // step) * step for edge in wished)
     return {"other_size": (height, width), "resized": session.family.sized(height, width)}
@@ -355,6 +358,7 @@ def _preprocessing(session: PortSession, target: TargetSpec) -> GateResult:
         shift=int(inspection.processor.reduce_labels) if inspection.processor else 0,
         classes=len(session.classes),
         cropped=inspection.processor is not None and inspection.processor.crop is not None,
+        least_edge=inspection.processor.least_edge if inspection.processor else 1,
     )
     answer = session.prove(
         "preprocessing",

@@ -5,13 +5,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
+from porter.generate.depth_kind import (
+    INVERTED,
+    METRIC,
+    RELATIVE,
+    DepthKind,
+    farthest,
+    kind_of,
+    quantity_of,
+)
 from porter.generate.schema import Override
-from porter.generate.values import NO_SCHEMA, PortContext, common_values, has_field, resize_of, with_schema
-from porter.records.base import Record
+from porter.generate.values import (
+    NO_SCHEMA,
+    PortContext,
+    Resize,
+    common_values,
+    has_field,
+    resize_of,
+    with_schema,
+)
 from porter.records.inspection import Inspection
-from porter.records.reference import ReferenceChoice
+from porter.records.reference import BackboneMatch, ReferenceChoice
 
 SPLITS = {"train": "train", "val": "val", "test": "val", "infer": "test"}
 """Sections of the spec, and the split of a dataset that each reads."""
@@ -19,16 +35,8 @@ SPLITS = {"train": "train", "val": "val", "test": "val", "infer": "test"}
 NEAREST = 0.001
 """What is nearer, in metres, is no depth in the reference's metric datasets."""
 
-
-class DepthKind(Record, frozen=True, kw_only=True):
-    """What the numbers of a depth model mean, in the words of TAO's experiment spec."""
-
-    model_type: Literal["RelativeDepthAnything", "MetricDepthAnything"]
-    dataset_name: Literal["RelativeMonoDataset", "MetricMonoDataset"]
-
-
-RELATIVE = DepthKind(model_type="RelativeDepthAnything", dataset_name="RelativeMonoDataset")
-METRIC = DepthKind(model_type="MetricDepthAnything", dataset_name="MetricMonoDataset")
+_WHOLE = 32
+"""Edges that are multiples of it have whole patches at every stage of the models that are held."""
 
 
 class DepthContext(PortContext, frozen=True, kw_only=True):
@@ -37,22 +45,29 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
     Attributes:
         kind: relative or metric.
         relative: whether the model gives inverse depth without scale and offset, instead of metres.
+        quantity: what the depth maps hold, in words.
+        inverse: whether the network of a metric model gives inverse depth, in 1 / metres.
         min_depth, max_depth: of a metric model, in metres.
         encoder: name of the sizes; the reference's own where it has one.
-        features, widths, layers: of the decoder: its width, the channels of the four maps that it fuses,
-            and the numbers of the encoder's blocks that they come from.
+        features, widths, layers: of the reference's decoder: its width, the channels of the four maps that it
+            fuses, and the numbers of the encoder's blocks that they come from; a model that is held has its
+            own.
+        step: of what the edges of images of several sizes are multiples; 0 where all images have one size.
         sides: smallest, usual and largest (height, width) of the images that one engine takes; None where
             it takes one size, which is all that the image processor makes.
     """
 
     kind: DepthKind
     relative: bool
+    quantity: str
+    inverse: bool
     min_depth: float | None
     max_depth: float | None
     encoder: str
     features: int
     widths: tuple[int, ...]
     layers: tuple[int, ...]
+    step: int
     sides: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None
 
     @property
@@ -113,16 +128,6 @@ class DepthContext(PortContext, frozen=True, kw_only=True):
         return [entry for entry in self.dataset(root, ()) if entry.startswith(read)]
 
 
-def kind_of(inspection: Inspection) -> DepthKind:
-    """Return what the numbers of a model mean; where its config does not say so, they are relative."""
-    return METRIC if inspection.config.get("depth_estimation_type") == "metric" else RELATIVE
-
-
-def farthest(inspection: Inspection) -> float:
-    """Return the depth, in metres, that a metric model gives at most."""
-    return float(inspection.config.get("max_depth") or 1)
-
-
 def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str, year: int) -> DepthContext:
     """Return the template values of one port; pure.
 
@@ -134,23 +139,27 @@ def depth_context(inspection: Inspection, choice: ReferenceChoice, *, name: str,
     """
     common = common_values(inspection, choice, name=name, year=year, classes=0)
     reference, match = choice.reference, choice.strategy.backbone
-    assert match is not None
     assert inspection.processor is not None
     kind = kind_of(inspection)
     size = (common["height"], common["width"])
     resize = resize_of(inspection.processor, size, common["mode"], own=None)
-    several = resize is not None and resize.keeps_ratio and has_field(reference, "min_height")
+    assert resize is not None
+    # What is held is lifted or traced for one size.
+    several = match is not None and resize.varies and has_field(reference, "min_height")
     context = DepthContext(
         **common,
         kind=kind,
         relative=kind == RELATIVE,
+        quantity=quantity_of(inspection),
+        inverse=inspection.model_type in INVERTED,
         min_depth=NEAREST if kind == METRIC else None,
         max_depth=farthest(inspection) if kind == METRIC else None,
-        encoder=match.name or name,
-        features=match.embed_dim,
-        widths=match.widths,
-        layers=match.layers,
-        sides=_sides(size, resize.multiple) if resize and several else None,
+        encoder=(match.name if match else "") or name,
+        features=match.embed_dim if match else 0,
+        widths=match.widths if match else (),
+        layers=match.layers if match else (),
+        step=_step(resize, match),
+        sides=_sides(size, resize.multiple) if several else None,
         resize=resize,
         schema=NO_SCHEMA,
     )
@@ -161,3 +170,12 @@ def _sides(size: tuple[int, int], multiple: int) -> tuple[tuple[int, int], tuple
     """Return the sizes between which images lie of which one side is at most twice the other."""
     height, width = (max(edge // 2 // multiple, 1) * multiple for edge in size)
     return (height, width), size, (2 * size[0], 2 * size[1])
+
+
+def _step(resize: Resize, match: BackboneMatch | None) -> int:
+    """Return of what the edges of images are multiples; 0 where all have one size, and nothing is asked."""
+    if resize.varies and resize.multiple > 1:
+        return resize.multiple
+    if match is not None:
+        return int(match.arguments["patch_size"])
+    return _WHOLE if resize.varies else 0

@@ -13,7 +13,7 @@ from porter.errors import ModelRejectedError
 from porter.generate.native import NativeBackbone, native_backbone
 from porter.generate.schema import Override, Schema, build_schema
 from porter.records.base import Record
-from porter.records.inspection import Inspection, ProcessorFacts
+from porter.records.inspection import Inspection, Interpolation, ProcessorFacts
 from porter.records.reference import (
     ConfigClass,
     HeldModel,
@@ -41,6 +41,8 @@ class Resize(Record, frozen=True, kw_only=True):
         sides: (height, width) before the centre is cropped; None where the resize is all.
         keeps_ratio: whether one factor, which fits one side, resizes both.
         multiple: of what the sides are multiples then.
+        rounded_down: whether an image keeps its size, but for what is beyond such a multiple.
+        interpolation, padded: as in ProcessorFacts.
         ratio: those sizes over the crop's (height, width); of a shortest edge over the crop's shorter side.
         margin: how half a pixel of an odd margin is rounded, as in ProcessorFacts.
         flipped: whether the channels are handed over in the opposite order.
@@ -53,10 +55,18 @@ class Resize(Record, frozen=True, kw_only=True):
     sides: tuple[int, int] | None = None
     keeps_ratio: bool = False
     multiple: int = 1
+    rounded_down: bool = False
+    interpolation: Interpolation = "pillow"
+    padded: bool = False
     ratio: tuple[float, float] = (1.0, 1.0)
     margin: str = "down"
     flipped: bool = False
     apart: bool = False
+
+    @property
+    def varies(self) -> bool:
+        """Whether images leave with sizes that depend on their own."""
+        return self.keeps_ratio or self.rounded_down
 
 
 class Normalisation(Record, frozen=True, kw_only=True):
@@ -81,6 +91,7 @@ class PortContext(Record, frozen=True, kw_only=True):
         hooks: methods of the reference's Lightning module that are overridden.
         dataset_section: key of the spec's section on the dataset.
         pl_module: module of the generated Lightning module, below the network's package.
+        exporter_pinned: as of the reference.
     """
 
     repo: str
@@ -106,6 +117,7 @@ class PortContext(Record, frozen=True, kw_only=True):
     hooks: tuple[str, ...]
     dataset_section: str
     pl_module: str
+    exporter_pinned: bool = True
     native: NativeBackbone | None = None
     held: HeldModel | None = None
     timm: TimmModel | None = None
@@ -206,6 +218,7 @@ def common_values(
         "prefix": pascal_case(name),
         "title": name,
         "source": _origin(inspection),
+        "exporter_pinned": reference.exporter_pinned,
         "header": dated(reference.header, year),
         "schema_header": dated(reference.schema_header, year),
         "config_root": reference.config_package.rpartition(".")[0],
@@ -248,8 +261,13 @@ def resize_of(
         "flipped": processor.flipped,
         "apart": processor.fast and mode == "RGBA",
         "keeps_ratio": processor.keeps_ratio,
-        "multiple": processor.multiple if processor.keeps_ratio else 1,
+        "multiple": processor.multiple if processor.keeps_ratio or processor.rounded_down else 1,
+        "rounded_down": processor.rounded_down,
+        "interpolation": processor.interpolation,
+        "padded": processor.padded,
     }
+    if processor.rounded_down:
+        return Resize(**more)
     if processor.crop is not None and processor.size != processor.crop:
         sides, edge = processor.size, processor.shortest_edge
         if processor.crop != size or (sides is None and edge is None):
@@ -262,7 +280,7 @@ def resize_of(
     if processor.size != size:
         raise _unfit(processor, size)
     plain = processor.resample == own and size[0] == size[1] and mode == "RGB"
-    changed = processor.flipped or processor.keeps_ratio
+    changed = processor.flipped or processor.keeps_ratio or processor.interpolation != "pillow"
     return None if plain and not changed else Resize(**more)
 
 

@@ -8,6 +8,7 @@ between the least and the greatest depth of its image, which result.csv has.
 from __future__ import annotations
 
 import csv
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -33,6 +34,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     kind = getattr(transformers, request["architecture"])
     model = kind.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
     processor = transformers.AutoImageProcessor.from_pretrained(folder, use_fast=False, local_files_only=True)
+    # One that pads images has to know how large they were, and makes depth maps of that size.
+    named = inspect.signature(processor.post_process_depth_estimation).parameters
+    sizes = "source_sizes" if "source_sizes" in named else "target_sizes"
     rows = read_rows(results / "result.csv")
     problems: list[str] = []
     maps, numbers = Difference(), Difference()
@@ -44,7 +48,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             image = opened.convert("RGB")
         outputs = model(**processor(image, return_tensors="pt"))
         size = [(image.height, image.width)]
-        made = processor.post_process_depth_estimation(outputs, target_sizes=size)
+        made = processor.post_process_depth_estimation(outputs, **{sizes: size})
         wanted = made[0]["predicted_depth"].double()
         place = path.relative_to(common).with_suffix(".png")
         level, preview = (results / where / place for where in ("depth", "depth_colour"))

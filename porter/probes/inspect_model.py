@@ -41,6 +41,7 @@ REWRITES = {
     "_upsample_bicubic2d_aa": "compute the resized position embedding once, at the size that is exported",
     "adaptive_avg_pool2d": "replace the pooling by two constant averaging matrices",
     "col2im": "replace fold by reshape and permute, or export with opset 18",
+    "Split": "split the batch into a number of parts, and not into parts of a traced size",
     "grid_sampler": "cast the sampling grid to the type of the image",
     "GridSample": "cast the sampling grid to the type of the image",
 }
@@ -468,7 +469,7 @@ def failure(
     """Return the outcome of an export that failed: what could not be translated, where, and what helps."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", f"{text}\n{error.__cause__ or ''}")
     operator = culprit(text)
-    where = re.search(r"node with name '/?([^']+)'", text)
+    where = re.search(r"(?:node with name |node\. Name:)'/?([^']+)'", text)
     place = node_path(where[1]) if where else scope_of(graph, operator) or locate(module, inputs, operator)
     return {
         "ok": False,
@@ -488,6 +489,7 @@ def culprit(text: str) -> str:
         r"(?:find|exist) an implementation for (\w+)\(",
         r"target=torch\.ops\.([\w.]+)\.\w+\]",
         r"has kind '((?!onnx::Constant)[^']+)'",
+        r"while running (\w+) node",
     ):
         if match := re.search(pattern, text):
             name = match[1].replace(".", "::", 1)

@@ -47,12 +47,13 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"[:300],
         ) from error
     module = importlib.import_module(kind.__module__)
+    built = parts(model, config)
     live = {base for part in model.modules() for base in type(part).__mro__}
     return {
         "transformers": transformers.__version__,
         "architecture": request["architecture"],
         "module": kind.__module__,
-        "sources": sources(kind.__module__, request["skip"]),
+        "sources": sources([kind.__module__, *(each["module"] for each in built.values())], request["skip"]),
         "modules": sorted(
             name
             for name, value in vars(module).items()
@@ -62,6 +63,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         ),
         "live": sorted({each.__name__ for each in live if each.__module__.startswith(f"{PACKAGE}.")}),
         "config": settings(config),
+        "parts": built,
         "licence": licence(),
     }
 
@@ -75,6 +77,26 @@ def build(kind: Any, config: Any) -> Any:
         with contextlib.suppress(Exception), torch.device("meta"):
             return kind(config)
         return kind(config)
+
+
+def parts(model: Any, config: Any) -> dict[str, dict[str, str]]:
+    """Return the class of the model that was built from each sub-config, by the name of the setting.
+
+    The source says only that some class is looked up for it.
+    """
+    import transformers
+
+    inner = [each for each in model.modules() if isinstance(each, transformers.PreTrainedModel)][1:]
+    found = {}
+    for name, value in vars(config).items():
+        if not isinstance(value, transformers.PretrainedConfig):
+            continue
+        for each in inner:
+            # A model may keep a copy of what it was given.
+            if type(each.config) is type(value) and each.config.to_dict() == value.to_dict():
+                found[name] = {"module": type(each).__module__, "architecture": type(each).__name__}
+                break
+    return found
 
 
 def settings(config: Any) -> dict[str, Any]:
@@ -121,10 +143,10 @@ def untupled(value: Any) -> Any:
     return {key: untupled(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def sources(module: str, skip: Sequence[str]) -> dict[str, str]:
-    """Return the text of *module* and, breadth first, of everything that it imports of transformers."""
+def sources(modules: Sequence[str], skip: Sequence[str]) -> dict[str, str]:
+    """Return the text of *modules* and, breadth first, of everything that they import of transformers."""
     found: dict[str, str] = {}
-    waiting = [module]
+    waiting = [*modules]
     while waiting:
         name = waiting.pop(0)
         if name in found or is_skipped(name, skip):

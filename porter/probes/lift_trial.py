@@ -32,6 +32,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from porter.weights.kernel.compare import Difference, seeded_images
+    from porter.weights.kernel.models import scores
 
     torch.set_num_threads(request["threads"])
     torch.set_grad_enabled(False)
@@ -40,7 +41,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     try:
         model = reference(request)
-        expected = model(pixel_values=images[:2]).logits
+        expected = scores(model(pixel_values=images[:2]))
         state = dict(model.state_dict())
         labels = int(model.config.num_labels)
         del model
@@ -54,10 +55,10 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             if answer["missing"] or answer["unexpected"]:
                 return answer
             lifted.load_state_dict(state)
-            logits = lifted(pixel_values=images[:2]).logits
-            answer["control"] = control(lifted, images[:2], logits)
+            given = scores(lifted(pixel_values=images[:2]))
+            answer["control"] = control(lifted, images[:2], given)
         difference = Difference()
-        difference.add(expected, logits)
+        difference.add(expected, given)
         answer |= {"relative": difference.relative, "max_abs": difference.max_abs}
         if request["export"]:
             answer["exported"] = export(lifted, images, request)
@@ -135,12 +136,14 @@ def with_attention(config: Mapping[str, Any], attention: str) -> dict[str, Any]:
     }
 
 
-def control(model: torch.nn.Module, images: torch.Tensor, logits: torch.Tensor) -> float:
-    """Return how far the logits move when the first weight is scaled; the weight is put back."""
+def control(model: torch.nn.Module, images: torch.Tensor, before: torch.Tensor) -> float:
+    """Return how far the output moves when the first weight is scaled; the weight is put back."""
+    from porter.weights.kernel.models import scores
+
     weight = next(tensor for tensor in model.parameters() if tensor.ndim > 1)
     kept = weight.detach().clone()
     weight.data.mul_(FACTOR)
-    moved = (model(pixel_values=images).logits - logits).norm() / logits.norm()
+    moved = (scores(model(pixel_values=images)) - before).norm() / before.norm()
     weight.data.copy_(kept)
     return float(moved.item())
 
@@ -154,21 +157,22 @@ def export(model: torch.nn.Module, images: torch.Tensor, request: Mapping[str, A
     import onnxruntime
     import torch
 
-    class Logits(torch.nn.Module):  # type: ignore[misc, unused-ignore]
+    from porter.weights.kernel.models import scores
+
+    class Scores(torch.nn.Module):  # type: ignore[misc, unused-ignore]
         def __init__(self) -> None:
             super().__init__()
             self.model = model
 
         def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.model(pixel_values=pixel_values).logits
-            return logits
+            return scores(self.model(pixel_values=pixel_values))
 
     worst = 0.0
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(scratch) / "lifted.onnx"
         torch.onnx.export(
-            Logits().eval(),
+            Scores().eval(),
             (images[:2],),
             str(path),
             opset_version=request["opset"],
@@ -181,7 +185,7 @@ def export(model: torch.nn.Module, images: torch.Tensor, request: Mapping[str, A
         options.intra_op_num_threads = request["threads"]
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         for batch in request["batches"]:
-            expected = model(pixel_values=images[:batch]).logits.double()
+            expected = scores(model(pixel_values=images[:batch])).double()
             (given,) = session.run(None, {"input": images[:batch].numpy()})
             error = (expected - torch.from_numpy(given)).norm() / expected.norm()
             worst = max(worst, float(error.item()))

@@ -45,7 +45,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     from porter.weights.kernel.serve import ProbeError
 
     work = Path(request["work"])
-    images = [Path(each) for each in request["images"]] or _draw(work / "drawn")
+    images = [Path(each) for each in request["images"]] or _draw(work / "drawn", request["least_edge"])
     datasets = work / "preprocess"
     layout = LAYOUTS[request["layout"]]
     target = {**request["target"], "classes": []}
@@ -308,14 +308,16 @@ LAYOUTS = {
 }
 
 
-def _draw(folder: Path) -> list[Path]:
-    """Draw seeded images with edges, gradients and noise, in several sizes and modes."""
+def _draw(folder: Path, least: int) -> list[Path]:
+    """Draw seeded images with edges, gradients and noise, in several modes and sizes from *least* on."""
     import numpy
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number, (mode, width, height, ending) in enumerate(DRAWN):
+        if min(width, height) < least:
+            continue
         chance = numpy.random.default_rng(number)
         y, x = numpy.mgrid[0:height, 0:width]
         channels = [

@@ -67,6 +67,9 @@ class Contents(Record, frozen=True, kw_only=True):
     licence: str = ""
 
 
+Interpolation = Literal["pillow", "linear", "aligned"]
+
+
 class ProcessorFacts(Record, frozen=True, kw_only=True):
     """What the image processor does to an image, in the order in which it does it.
 
@@ -76,6 +79,10 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
         resample: PIL resampling number (0 nearest, 1 lanczos, 2 bilinear, 3 bicubic).
         keeps_ratio: whether that size is fitted by one factor for both sides, so that the result may be of
             another one; multiple: of what the sides of that result are multiples.
+        rounded_down: whether an image keeps its own size, but for what is beyond such a multiple.
+        interpolation: what resizes: Pillow, or a weighted mean of the four nearest pixels, where images are
+            laid over each other by their edges (``linear``) or by their corner pixels (``aligned``).
+        padded: whether an image is given a margin before, in which it is mirrored.
         crop: centre crop (height, width); None for no crop. What lies outside of the image is black.
         margin: what becomes of half a pixel where the crop leaves an odd margin: ``down`` rounds towards
             the upper left, ``even`` to the even number, as Python's and torchvision's ``round`` do.
@@ -93,6 +100,9 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
     resample: int = 2
     keeps_ratio: bool = False
     multiple: int = 1
+    rounded_down: bool = False
+    interpolation: Interpolation = "pillow"
+    padded: bool = False
     crop: tuple[int, int] | None = None
     margin: Literal["down", "even"] = "down"
     rescale_factor: float | None = 1 / 255
@@ -101,6 +111,11 @@ class ProcessorFacts(Record, frozen=True, kw_only=True):
     flipped: bool = False
     reduce_labels: bool = False
     caveats: tuple[str, ...] = ()
+
+    @property
+    def least_edge(self) -> int:
+        """The shortest side of an image of which anything is left."""
+        return self.multiple if self.rounded_down else 1
 
     @property
     def fast(self) -> bool:

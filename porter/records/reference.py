@@ -220,6 +220,8 @@ class Reference(Record, frozen=True, kw_only=True):
         name: network name, such as ``classification_pyt``.
         package: import path of the network; config_package likewise for its schema.
         symbols: import path of what generated code uses beside the classes, by its role.
+        exporter_pinned: whether its ONNX exporter says which of PyTorch's exporters it means: releases that
+            do not mean the one that was the default then.
         hooks: methods of the PL module that generated code overrides, present in this clone.
         checkpoint_filename, tao_model: conventions of its checkpoints.
         tags: names that its checkpoint adapter knows, with the prefix that each strips; a tag for
@@ -239,6 +241,7 @@ class Reference(Record, frozen=True, kw_only=True):
     data_module: ClassFacts
     dataset: ClassFacts
     symbols: dict[str, str] = {}
+    exporter_pinned: bool = True
     hooks: tuple[str, ...]
     config: tuple[ConfigClass, ...]
     schema_plan: SchemaPlan

@@ -7,7 +7,13 @@ from typing import Any, Literal
 from porter.records.base import Record
 
 TweakName = Literal[
-    "static-sizes", "norm-by-parts", "averaging-matrices", "fold-by-permute", "grid-dtype", "pooling-apart"
+    "static-sizes",
+    "norm-by-parts",
+    "averaging-matrices",
+    "fold-by-permute",
+    "grid-dtype",
+    "pooling-apart",
+    "counted-parts",
 ]
 
 
@@ -26,6 +32,13 @@ class LiftRequest(Record, frozen=True, kw_only=True):
     skip: tuple[str, ...] = ()
 
 
+class LiftedPart(Record, frozen=True, kw_only=True):
+    """The class that transformers builds from a part of a config, and the dotted module that defines it."""
+
+    module: str
+    architecture: str
+
+
 class LiftFacts(Record, frozen=True, kw_only=True):
     """The source that a model class is made of, and what of it one config uses.
 
@@ -36,6 +49,7 @@ class LiftFacts(Record, frozen=True, kw_only=True):
         modules: names of the ``nn.Module`` classes that the module defines.
         live: names of the classes that the built model consists of, their bases included.
         config: every setting as a plain value, properties and aliases too; a sub-config is a dictionary.
+        parts: what was built from each sub-config, by the setting's name, where it is a model of its own.
         licence: text of the licence that transformers is installed with.
     """
 
@@ -46,6 +60,7 @@ class LiftFacts(Record, frozen=True, kw_only=True):
     modules: tuple[str, ...] = ()
     live: tuple[str, ...] = ()
     config: dict[str, Any] = {}
+    parts: dict[str, LiftedPart] = {}
     licence: str = ""
 
 
@@ -137,8 +152,8 @@ class Trial(Record, frozen=True, kw_only=True):
     Attributes:
         error: what stopped it; empty for nothing.
         missing, unexpected: names in one state dict and not in the other, those of another shape in both.
-        relative, max_abs: difference of the logits; None where there are none.
-        control: relative change of the logits when the first weight is scaled.
+        relative, max_abs: difference of the output that the task is about; None where there is none.
+        control: relative change of that output when the first weight is scaled.
         exported: largest relative error of ONNX Runtime over the batches; None where it was not tried.
     """
 

@@ -441,6 +441,7 @@ class PreprocessRequest(Record, frozen=True, kw_only=True):
         layout: how its datasets lie on disk: class folders, images with masks, or lists of files.
         shift: grey level of the first class in a mask; classes: how many there are.
         cropped: whether the processor does more than resize to the model's size.
+        least_edge: the processor makes nothing of an image with a shorter side.
         images: image files; empty: the probe draws some (several sizes and modes, PNG and JPEG).
         mode: PIL mode of what the model takes.
         fast: whether the model asks for the processor that resizes with torchvision.
@@ -461,6 +462,7 @@ class PreprocessRequest(Record, frozen=True, kw_only=True):
     shift: int = 0
     classes: int = 1
     cropped: bool = False
+    least_edge: int = 1
     levels: float = 8.0
     tolerance: float = 1e-6
 

@@ -97,6 +97,7 @@ class _Reader:
             data_module=self._class(network.classes.data_module),
             dataset=self._class(network.classes.dataset),
             symbols=self._symbols(),
+            exporter_pinned=self._exporter_pinned(),
             hooks=self._hooks(module, pl_module),
             config=self._config(),
             schema_plan=network.schema,
@@ -150,6 +151,13 @@ class _Reader:
 
     def _class(self, symbol: str) -> ClassFacts:
         return class_facts(*self.sources.require_class(symbol))
+
+    def _exporter_pinned(self) -> bool:
+        symbol = self.network.symbols.get("onnx_exporter")
+        if symbol is None:
+            return True
+        body = ast.walk(self.sources.require(symbol).node)
+        return any(isinstance(node, ast.keyword) and node.arg == "dynamo" for node in body)
 
     def _symbols(self) -> dict[str, str]:
         return {key: self.sources.require(symbol).dotted for key, symbol in self.network.symbols.items()}

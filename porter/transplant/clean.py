@@ -87,7 +87,7 @@ class Cleaner(cst.CSTTransformer):
             decorators=self._decorators(updated_node.decorators),
             body=self._documented(updated_node.body, told, is_class=False),
         )
-        return without_loss(updated_node)
+        return _tight(without_loss(updated_node))
 
     def leave_Param(self, original_node: cst.Param, updated_node: cst.Param) -> cst.Param:
         if updated_node.annotation is None or self._stays(updated_node.annotation):
@@ -184,6 +184,15 @@ class Cleaner(cst.CSTTransformer):
             return body.with_changes(body=rest or [cst.SimpleStatementLine(body=[cst.Pass()])])
         indent = 4 * (len(self.scopes) + 1)
         return body.with_changes(body=[docs.statement(told, indent), *rest])
+
+
+def _tight(function: cst.FunctionDef) -> cst.FunctionDef:
+    """Return a function with no blank line after its docstring, whatever stood there."""
+    body = function.body
+    if not isinstance(body, cst.IndentedBlock) or len(body.body) < 2 or not _is_docstring(body.body[0]):
+        return function
+    first, second, *rest = body.body
+    return function.with_changes(body=body.with_changes(body=[first, _spaced(second, blank=False), *rest]))
 
 
 def _spaced(node: cst.BaseStatement, *, blank: bool) -> cst.BaseStatement:

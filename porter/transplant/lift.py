@@ -86,7 +86,13 @@ def _lift(facts: LiftFacts, tweaks: Collection[TweakName]) -> Lifted:
     lifted = [statement for name in origins for statement in by_module[name]]
     asked = {*reach.standins_asked, *_ALWAYS}
     code = "\n".join(code_of(each) for each in lifted)
-    keys = configs.keys_read("\n".join([code, *(code_of(each) for each in standins().statements)]))
+    # What a stand-in reads counts where the file has it.
+    stand = [
+        each
+        for each in standins().statements
+        if not isinstance(each, cst.ClassDef) or each.name.value in asked
+    ]
+    keys = configs.keys_read("\n".join([code, *(code_of(each) for each in stand)]))
     settings = configs.settings(facts.config, keys)
     said = {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)}
     words = {each for each in said if isinstance(each, str)} | configs.strings(settings)

@@ -15,6 +15,7 @@ from porter.records.transplant import LiftFacts, TweakName
 from porter.transplant.clean import clean
 from porter.transplant.configs import ByName
 from porter.transplant.fold import AVAILABLE, Folder
+from porter.transplant.parts import Parts
 from porter.transplant.source import PACKAGE, Import, Module, Origin, Top, code_of, imports, used
 from porter.transplant.tweaks import Tweaker
 
@@ -118,6 +119,8 @@ class Reach:
         self.prefix = facts.architecture.partition("For")[0]
         absent = set(facts.modules) - set(facts.live)
         self.narrow = Folder({}, {}, absent)
+        self.parts = Parts(facts, absent)
+        self.built = {part.architecture: part.module for part in facts.parts.values()}
         self.modules: dict[str, Module] = {STANDINS: standins()}
         self.definitions: dict[str, dict[str, list[int]]] = {STANDINS: standins().definitions()}
         self.reached = Reached(tweaker=Tweaker(tweaks))
@@ -185,6 +188,8 @@ class Reach:
             passes.append(flags)
         if "isinstance(" in code:
             passes += [ByName(configs), self.narrow]
+        if self.parts.wanted(code):
+            passes.append(self.parts)
         passes += self.reached.tweaker.transformers(code)
         body: Sequence[cst.BaseStatement] = [statement]
         for each in passes:
@@ -202,6 +207,8 @@ class Reach:
             return home, name
         if name in module.own:
             return self._own_target(home, name, module.own[name])
+        if name in self.built:
+            return self.built[name], name
         if name in module.foreign:
             self._import(home, module.foreign[name])
             return None

@@ -131,6 +131,29 @@ class PreTrainedModel(nn.Module):
         return mask[..., None] if is_attention_chunked else mask
 
 
+class BackboneMixin:
+    """A model that gives the outputs of some of its stages."""
+
+    has_attentions = True
+
+    def _init_backbone(self, config):
+        self.stage_names = config.stage_names
+        self.out_features = config.out_features
+        self.out_indices = config.out_indices
+        self.num_features = None
+
+    @property
+    def channels(self):
+        """Number of channels of each output."""
+        return [self.num_features[self.stage_names.index(stage)] for stage in self.out_features]
+
+    def forward_with_filtered_kwargs(self, *args, **kwargs):
+        """Run the model, without an argument that it may not have."""
+        if not self.has_attentions:
+            kwargs.pop("output_attentions", None)
+        return self(*args, **kwargs)
+
+
 class GradientCheckpointingLayer(nn.Module):
     """A layer that can recompute its activations in the backward pass instead of keeping them."""
 
@@ -326,6 +349,21 @@ def max_pool2d(x, *args, **kwargs):
     changes no value, keeps it from that.
     """
     return nn.functional.max_pool2d(torch.clamp(x, min=torch.finfo(x.dtype).min), *args, **kwargs)
+
+
+def split_by_size(x, size):
+    """Split x along its first axis into parts of a size; their number is fixed while tracing."""
+    count = int(x.shape[0]) // int(size)
+    return x.reshape(count, -1, *x.shape[1:]).unbind(0)
+
+
+def split_in_shares(x, sizes):
+    """Split x along its first axis into parts whose sizes are to each other as the given ones."""
+    total, start, parts = sum(sizes), 0, []
+    for size in sizes:
+        parts.append(x[x.shape[0] * start // total : x.shape[0] * (start + size) // total])
+        start += size
+    return parts
 
 
 class TanhGELU(nn.Module):

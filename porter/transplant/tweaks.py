@@ -13,6 +13,7 @@ from porter.transplant.source import code_of, dotted
 
 STATIC: TweakName = "static-sizes"
 NORM: TweakName = "norm-by-parts"
+PARTS: TweakName = "counted-parts"
 ALWAYS: tuple[TweakName, ...] = (STATIC, NORM)
 """What is rewritten of every model: TAO's export fixes sizes, and TensorRT has no norm in training mode."""
 
@@ -22,6 +23,7 @@ ALL: tuple[TweakName, ...] = (
     "fold-by-permute",
     "grid-dtype",
     "pooling-apart",
+    PARTS,
 )
 
 
@@ -41,6 +43,7 @@ _FACTS: Mapping[TweakName, _Fact] = {
     "fold-by-permute": _Fact("patches are put together by a permutation in place of fold", True),
     "grid-dtype": _Fact("the grid of grid_sample has the type of what is sampled", True),
     "pooling-apart": _Fact("max pooling is kept apart from the padding before it, which is of zeros", True),
+    PARTS: _Fact("a batch is split into a number of parts, and not into parts of the traced size", True),
 }
 _CALLS: Mapping[TweakName, Mapping[str, str]] = {
     "averaging-matrices": {
@@ -63,7 +66,14 @@ _CALLS: Mapping[TweakName, Mapping[str, str]] = {
 }
 _NORMS = ("nn.functional.batch_norm", "torch.nn.functional.batch_norm", "F.batch_norm")
 _SAMPLERS = ("nn.functional.grid_sample", "torch.nn.functional.grid_sample", "F.grid_sample")
-_NAMES = (*_NORMS, *_SAMPLERS, *(name for calls in _CALLS.values() for name in calls))
+_SHARES = ("torch.split_with_sizes",)
+_NAMES = (
+    *_SHARES,
+    ".split(batch_size",
+    *_NORMS,
+    *_SAMPLERS,
+    *(name for calls in _CALLS.values() for name in calls),
+)
 _TRACING = "torch.jit.is_tracing"
 
 
@@ -87,6 +97,8 @@ class Tweaker(cst.CSTTransformer):
                 self.count(tweak)
                 self.needs.add(calls[name])
                 return updated_node.with_changes(func=cst.Name(calls[name]))
+        if PARTS in self.wanted and self._splits(name, updated_node):
+            return self._counted(updated_node)
         if NORM in self.wanted and name in _NORMS and _is_in_training(updated_node):
             self.count(NORM)
             self.needs.add("batch_norm_by_parts")
@@ -103,6 +115,22 @@ class Tweaker(cst.CSTTransformer):
         dtype = cst.Arg(cst.Attribute(value.value, cst.Name("dtype")))
         typed = cst.Call(cst.Attribute(grid.value, cst.Name("to")), [dtype])
         return call.with_changes(args=[value, grid.with_changes(value=typed), *call.args[2:]])
+
+    def _splits(self, name: str, call: cst.Call) -> bool:
+        """Return whether a call splits the axis of the batch."""
+        if name in _SHARES:
+            return len(call.args) == 2
+        given = [code_of(each.value) for each in call.args]
+        return name.endswith(".split") and given == ["batch_size", "0"]
+
+    def _counted(self, call: cst.Call) -> cst.Call:
+        self.count(PARTS)
+        if dotted(call.func) in _SHARES:
+            self.needs.add("split_in_shares")
+            return call.with_changes(func=cst.Name("split_in_shares"))
+        self.needs.add("split_by_size")
+        assert isinstance(call.func, cst.Attribute)
+        return cst.Call(cst.Name("split_by_size"), [cst.Arg(call.func.value), cst.Arg(call.args[0].value)])
 
     def count(self, tweak: TweakName) -> None:
         """Note one more place."""

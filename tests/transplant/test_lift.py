@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import textwrap
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from porter.phases.lifting import exports_well, verdict
 from porter.records.inspection import ModelProbe
-from porter.records.transplant import Lifted, LiftFacts, Trial, TweakName
+from porter.records.sandbox import Environment
+from porter.records.transplant import Lifted, LiftedPart, LiftFacts, Trial, TweakName
 from porter.transplant.lift import lift
 from porter.transplant.tweaks import ALL, ALWAYS, STATIC
 
@@ -379,3 +382,144 @@ def test_a_trial_has_to_be_exact_unless_something_rounds_differently() -> None:
     assert "such as a.weight" in verdict(Trial(missing=("a.weight",)), exact=True)[0]
     assert "does not run: no" in verdict(Trial(error="no", relative=0.0), exact=True)[0]
     assert verdict(Trial(), exact=False) != ()
+
+
+BACKBONE = "transformers.models.inner.modeling_inner"
+INNER = """
+    from torch import nn
+
+    from ...modeling_utils import PreTrainedModel
+    from ...utils.backbone_utils import BackboneMixin
+    from .configuration_inner import InnerConfig
+
+
+    class InnerBackbone(PreTrainedModel, BackboneMixin):
+        def __init__(self, config):
+            super().__init__(config)
+            super()._init_backbone(config)
+            self.num_features = [config.width, config.width]
+
+        def _init_weights(self, module):
+            pass
+
+        def forward(self, x):
+            return [x for stage in self.stage_names if stage in self.out_features]
+"""
+HOLDS = """
+    from ...utils.backbone_utils import load_backbone
+    from ..auto import AutoModel
+
+
+    class ThingHybrid(nn.Module):
+        def __init__(self, config):
+            super().__init__()
+            self.backbone = load_backbone(config)
+
+
+    class ThingForImageClassification(ThingPreTrainedModel):
+        def __init__(self, config: ThingConfig):
+            super().__init__(config)
+            self.backbone = None
+            if config.is_hybrid is False and config.backbone_config is not None:
+                self.backbone = load_backbone(config)
+            if config.is_hybrid:
+                self.embeddings = ThingHybrid(config)
+            else:
+                self.embeddings = nn.Linear(config.width, 3)
+            self.text = ThingText(config) if config.has_text else None
+            self.post_init()
+
+        def forward(self, pixel_values):
+            return self.embeddings(pixel_values)
+"""
+
+
+def holding(body: str = HOLDS, **changes: object) -> LiftFacts:
+    """Return the facts of a model in which another one may be built."""
+    names = ("ThingPreTrainedModel", "ThingText", "ThingHybrid", "ThingForImageClassification")
+    made = facts(body, modules=names)
+    return msgspec.structs.replace(made, sources={**made.sources, BACKBONE: source(INNER)}, **changes)
+
+
+def test_a_model_that_is_looked_up_by_its_config_is_built_by_its_class() -> None:
+    part = {"class_name": "InnerConfig", "width": 2, "stage_names": ["a", "b"], "out_features": ["b"]}
+    found = holding(
+        live=("ThingPreTrainedModel", "ThingForImageClassification", "InnerBackbone", "BackboneMixin"),
+        parts={"backbone_config": LiftedPart(module=BACKBONE, architecture="InnerBackbone")},
+        config={"width": 4, "is_hybrid": False, "backbone_config": part},
+    )
+    made = lifted(found)
+    assert "self.backbone = InnerBackbone(config.backbone_config)" in made.text
+    assert "load_backbone" not in made.text
+    assert made.text.index("class BackboneMixin") < made.text.index("class InnerBackbone")
+    assert BACKBONE in made.origins
+    assert made.config["backbone_config"]["out_features"] == ["b"]
+    factory = HOLDS.replace("load_backbone(config)", "AutoModel.from_config(config.backbone_config)")
+    again = lifted(msgspec.structs.replace(found, sources={**found.sources, **holding(factory).sources}))
+    assert "AutoModel" not in again.text
+    assert "self.backbone = InnerBackbone(config.backbone_config)" in again.text
+
+
+def test_what_the_model_has_not_built_is_not_lifted() -> None:
+    text = lifted(holding(config={"width": 4, "is_hybrid": False})).text
+    for name in ("load_backbone", "ThingHybrid", "is_hybrid", "BackboneMixin", "ThingText", "has_text"):
+        assert name not in text
+    assert "self.text = None" in text
+    assert "self.embeddings = nn.Linear(config.width, 3)" in text
+
+
+def test_a_backbone_of_another_library_cannot_be_lifted() -> None:
+    found = holding(live=("ThingPreTrainedModel", "ThingForImageClassification", "BackboneMixin"))
+    assert "load_backbone" in reasons(found)
+
+
+@pytest.mark.torch_env
+def test_a_batch_is_split_into_a_number_of_parts(tao_environment: Environment, tmp_path: Path) -> None:
+    code = """
+        def forward(self, x):
+            batch_size = x.shape[0] // 3
+            first = x.split(batch_size, dim=0)
+            return first, torch.split_with_sizes(x, [batch_size, 2 * batch_size]), x.split(2, dim=1)
+    """
+    made = lifted(facts(method(code)), tweaks=ALL)
+    text = piece(made.text, "forward") + "\n".join(
+        piece(made.text, name) for name in ("split_by_size", "split_in_shares")
+    )
+    assert "split_by_size(x, batch_size)" in text
+    assert "x.split(2, dim=1)" in text
+    assert [tweak.exact for tweak in made.tweaks] == [True]
+    checks = """
+import sys, torch
+names = {"torch": torch}
+exec(open(sys.argv[1]).read(), names)
+x = torch.arange(24.0).reshape(12, 2)
+for found, wanted in zip(names["split_by_size"](x, 4), x.split(4), strict=True):
+    assert torch.equal(found, wanted)
+for rows, sizes in ((12, [2, 4, 6]), (12, [1, 2, 3])):
+    wanted = x.split([2, 4, 6])
+    for found, each in zip(names["split_in_shares"](x, sizes), wanted, strict=True):
+        assert torch.equal(found, each)
+print("all held")
+"""
+    path = tmp_path / "parts.py"
+    path.write_text("\n".join(piece(made.text, name) for name in ("split_by_size", "split_in_shares")))
+    done = subprocess.run(
+        [tao_environment.python, "-c", checks, path], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "all held", done.stderr
+
+
+def test_no_blank_line_follows_a_docstring_where_a_loss_was() -> None:
+    code = """
+        def forward(self, pixel_values, labels=None):
+            loss = None
+            if labels is not None:
+                raise NotImplementedError
+
+            return self.layer(pixel_values)
+    """
+    text = lifted(facts(method(code))).text
+    start = text.index("    def forward")
+    _, docstring, statement = text[start:].splitlines()[:3]
+    assert docstring.strip().endswith('"""')
+    assert statement.strip() == "return self.layer(pixel_values)"

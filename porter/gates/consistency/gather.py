@@ -84,11 +84,13 @@ def gather_facts(session: PortSession) -> ConsistencyFacts:
 
 def _exporter(session: PortSession) -> str:
     """Return the source that makes axes of the graph dynamic: the reference's, or the generated script."""
+    own = session.worktree / PACKAGE["tao-pytorch"] / f"cv/{session.options.name}/scripts/export.py"
+    text = own.read_text(encoding="utf-8") if own.is_file() else ""
     symbol = session.reference.symbols.get("onnx_exporter", "")
+    if "torch.onnx.export(" in text or not symbol:
+        return text
     module = symbol.rpartition(".")[0].replace(".", "/")
-    own = f"{PACKAGE['tao-pytorch']}/cv/{session.options.name}/scripts/export"
-    path = f"{module or own}.py"
-    return (session.worktree / path).read_text(encoding="utf-8")
+    return (session.worktree / f"{module}.py").read_text(encoding="utf-8")
 
 
 def _repos(session: PortSession) -> tuple[Repo, ...]:

@@ -217,7 +217,7 @@ class Observed:
             for image in images.split(1):
                 self._features.clear()
                 result = self.module(image, **self._more)
-                logits.append(result if isinstance(result, torch.Tensor) else _scores(result))
+                logits.append(result if isinstance(result, torch.Tensor) else scores(result))
                 if self._features:
                     # A second head may be given every token where the first is given their mean.
                     features.append(torch.cat([each.flatten(1) for each in self._features], dim=-1))
@@ -228,8 +228,12 @@ class Observed:
         self._features.append(given[0].detach().clone())
 
 
-def _scores(result: Any) -> torch.Tensor:
+def scores(result: Any) -> torch.Tensor:
+    """Return, of all that a model of transformers gives, what its task is about."""
     found: torch.Tensor = next(result[name] for name in ("logits", "predicted_depth") if name in result)
+    if "field_of_view" in result and result["field_of_view"] is not None:
+        # The depth is that of a lens of one angle, and means nothing without the angle of the image.
+        return found * 2 * torch.tan(0.5 * torch.deg2rad(result["field_of_view"]))[:, None, None]
     return found
 
 

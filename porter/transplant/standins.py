@@ -138,9 +138,19 @@ class BackboneMixin:
 
     def _init_backbone(self, config):
         self.stage_names = config.stage_names
-        self.out_features = config.out_features
-        self.out_indices = config.out_indices
+        self._out_features = config.out_features
+        self._out_indices = config.out_indices
         self.num_features = None
+
+    @property
+    def out_features(self):
+        """Names of the stages whose outputs are given."""
+        return self._out_features
+
+    @property
+    def out_indices(self):
+        """Places of those stages."""
+        return self._out_indices
 
     @property
     def channels(self):

@@ -233,11 +233,12 @@ def _parity(
         f"{item.output} ({item.weights} weights, {item.way}): {item.relative:.1e}" for item in beyond
     ]
     different = sorted({name for item in answer.identities for name in (*item.different, *item.uncovered)})
-    # Both sides of an exact plan are one class: what its output does not depend on is unread on both, and
-    # the identities hold it.
+    # Of a model that is held both sides are one class, rewritten or not: what its output does not depend on
+    # is unread on both, and the identities hold it.
+    one_class = weight_plan.exact or session.choice.strategy.held is not None
     unseen = [item.tensor for item in answer.controls if not item.caught]
     seen_any = len(unseen) < len(answer.controls)
-    blind = [] if weight_plan.exact and seen_any else unseen
+    blind = [] if one_class and seen_any else unseen
     evidence: dict[str, Any] = {
         **_hop("Hugging Face -> TAO module", answer.parities),
         "identities": sum(item.checked for item in answer.identities),

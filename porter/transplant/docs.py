@@ -24,7 +24,8 @@ _CREDIT = re.compile(
 
 def paragraphs(docstring: str) -> list[str]:
     """Return the paragraphs of a docstring, without its indentation."""
-    text = inspect.cleandoc(docstring)
+    # Some begin with one quote too many.
+    text = re.sub(r'^"\s+', "", inspect.cleandoc(docstring))
     return [part.strip("\n") for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 

@@ -131,7 +131,7 @@ class PreTrainedModel(nn.Module):
         return mask[..., None] if is_attention_chunked else mask
 
 
-class BackboneMixin:
+class BackboneMixin(nn.Module):
     """A model that gives the outputs of some of its stages."""
 
     has_attentions = True

@@ -84,8 +84,8 @@ class Family(Protocol):
             labels: a folder with ``classes.txt`` in the model's order.
         """
 
-    def test_images(self, view: View) -> str:
-        """Return the folder of the images that inference reads."""
+    def calibration_images(self, view: View) -> str:
+        """Return the folder of the images that INT8 engines are calibrated on; empty for none."""
 
     def spec_keys(self, section: str) -> SpecKeys:
         """Return where specs say what parts have to agree on; *section* is theirs on the dataset."""

@@ -91,8 +91,8 @@ class Classification:
         """Return the spec entries for an inference of the view with the model's classes."""
         return [f"dataset.root_dir={labels}", f"dataset.test_dataset.images_dir={view.root}/test"]
 
-    def test_images(self, view: View) -> str:
-        """Return the folder of the images that inference reads."""
+    def calibration_images(self, view: View) -> str:
+        """Return the folder of the images that INT8 engines are calibrated on: those of inference."""
         return f"{view.root}/test"
 
     def spec_keys(self, section: str) -> SpecKeys:

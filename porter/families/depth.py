@@ -97,9 +97,9 @@ class Depth:
         """Return the spec entries for an inference of the view."""
         return context.dataset(view.root, ())
 
-    def test_images(self, view: View) -> str:
-        """Return the list of the images that inference reads."""
-        return f"{view.root}/test.txt"
+    def calibration_images(self, view: View) -> str:
+        """Return nothing: TAO calibrates no engine of it."""
+        return ""
 
     def spec_keys(self, section: str) -> SpecKeys:
         """Return where specs say what parts have to agree on: each task has its own data."""

@@ -103,8 +103,8 @@ class Segmentation:
         """Return the spec entries for an inference of the view with the model's classes."""
         return [f"dataset.segment.root_dir={view.root}"]
 
-    def test_images(self, view: View) -> str:
-        """Return the folder of the images that inference reads."""
+    def calibration_images(self, view: View) -> str:
+        """Return the folder of the images that INT8 engines are calibrated on: those of inference."""
         return f"{view.root}/images/test"
 
     def spec_keys(self, section: str) -> SpecKeys:

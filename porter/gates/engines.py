@@ -167,7 +167,7 @@ def _steps(bench: _Bench) -> Iterator[DeployStep]:
         ]
         if kind == "int8":
             overrides += [
-                f"gen_trt_engine.tensorrt.calibration.cal_image_dir=[{bench.session.family.test_images(bench.view)}]",
+                f"gen_trt_engine.tensorrt.calibration.cal_image_dir=[{bench.session.family.calibration_images(bench.view)}]",
                 f"gen_trt_engine.tensorrt.calibration.cal_cache_file={bench.results}/engines/calibration.bin",
                 f"gen_trt_engine.tensorrt.calibration.cal_batch_size={min(_CALIBRATION_BATCH, images)}",
                 f"gen_trt_engine.tensorrt.calibration.cal_batches={max(1, images // _CALIBRATION_BATCH)}",

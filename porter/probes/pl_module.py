@@ -173,9 +173,11 @@ def main() -> None:
     request = json.loads(Path(sys.argv[1]).read_text())
     answer = look_at_module(request)
     answer["trainer"] = train_arguments(request, f"nvidia_tao_pytorch.cv.{request['name']}")
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
         answer["reference_trainer"] = train_arguments(request, request["reference"])
-    except Exception as error:
+    except OmegaConfBaseException as error:
         # A release's scripts and the schemas that it is installed with may not belong together.
         answer |= {"reference_trainer": {}, "reference_error": str(error).splitlines()[0]}
     answer["tasks"] = {mode: task_arguments(request, mode) for mode in ("evaluate", "inference")}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,11 @@ from porter.generate.fileplan import build_file_plan
 from porter.processors import facts
 from porter.records.inspection import Inspection, ProcessorFacts
 from porter.records.plan import PlannedFile
-from porter.records.reference import Candidate, HeldModel, ReferenceChoice, StrategyChoice
+from porter.records.reference import Candidate, HeldModel, ReferenceChoice, Strategy, StrategyChoice
 from porter.records.sandbox import Environment
 from tests.depth_net import depth_net, inspection
+from tests.generate.clean import assert_clean
+from tests.generate.test_depth import deployed
 
 NAME = "held_demo"
 SETUP = "from setuptools import setup\n\nsetup(entry_points={'console_scripts': ['a=b:main']})\n"
@@ -54,7 +54,7 @@ def processor(model_type: str) -> ProcessorFacts:
     return facts
 
 
-def values(model: Inspection, strategy: str = "compose") -> DepthContext:
+def values(model: Inspection, strategy: Strategy = "compose") -> DepthContext:
     held = HeldModel(
         architecture="ThingForDepthEstimation",
         config={"model_type": model.model_type},
@@ -64,7 +64,7 @@ def values(model: Inspection, strategy: str = "compose") -> DepthContext:
     choice = ReferenceChoice(
         reference=depth_net(),
         candidates=(Candidate(name="depth_net", score=100, reasons=("only one",)),),
-        strategy=StrategyChoice(strategy=strategy, reason="it is held", held=held),  # type: ignore[arg-type]
+        strategy=StrategyChoice(strategy=strategy, reason="it is held", held=held),
     )
     return depth_context(model, choice, name=NAME, year=2026)
 
@@ -77,24 +77,9 @@ def planned(context: DepthContext) -> dict[str, PlannedFile]:
 @pytest.mark.parametrize("model_type", TYPES)
 def test_every_module_compiles_and_is_clean(model_type: str, tmp_path: Path) -> None:
     files = planned(values(found(model_type)))
-    modules = {path: file.content for path, file in files.items() if path.endswith(".py") and "/" in path}
-    assert f"{PACKAGE}/model/hf_config.py" in modules
-    for path, text in modules.items():
-        assert ast.get_docstring(ast.parse(text)), path
-        assert "import porter" not in text
-        assert "from porter" not in text
-        assert max(map(len, text.splitlines())) <= 200, path
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    command = [sys.executable, "-m", "ruff", "check", "--isolated"]
-    checked = subprocess.run(
-        [*command, "--select=E,F,W,D1,I001", "--ignore=E501,I001", "."],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout
+    assert f"{PACKAGE}/model/hf_config.py" in files
+    assert_clean({path: file.content for path, file in files.items()}, tmp_path)
+    assert_clean(deployed(values(found(model_type))), tmp_path / "deploy")
 
 
 def test_a_model_that_is_held_brings_its_own_network() -> None:

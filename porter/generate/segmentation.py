@@ -11,6 +11,7 @@ from porter.generate.values import NO_SCHEMA, PortContext, common_values, has_fi
 from porter.records.base import Record
 from porter.records.inspection import Inspection
 from porter.records.reference import ReferenceChoice
+from porter.weights.kernel.queries import MASK_SIZES
 
 MOST_CLASSES = 255
 """Masks have one byte a pixel, and its last value stands for no class."""
@@ -35,6 +36,8 @@ class SegmentationContext(PortContext, frozen=True, kw_only=True):
         img_size: edge of the square images.
         embed_dim, in_channels, feature_strides: of the reference's own decoder.
         palette: what the pixels of masks mean.
+        by_queries: whether the network gives classes and masks of queries, which become scores.
+        mask_size: (height, width) to which those masks are resized before; None for their own size.
         distributes: whether the release's spec says how a training on several GPUs samples and normalises.
     """
 
@@ -43,7 +46,14 @@ class SegmentationContext(PortContext, frozen=True, kw_only=True):
     in_channels: tuple[int, ...]
     feature_strides: tuple[int, ...]
     palette: tuple[PaletteEntry, ...]
+    by_queries: bool
+    mask_size: tuple[int, int] | None
     distributes: bool
+
+    @property
+    def auto_class(self) -> str:
+        """Return the class of transformers that makes the network from its config."""
+        return f"AutoModelFor{'Universal' if self.by_queries else 'Semantic'}Segmentation"
 
     def overrides(self) -> dict[str, Override]:
         """Return what the model decides in the schema; the same for every repository."""
@@ -150,6 +160,8 @@ def segmentation_context(
         in_channels=match.widths if match else (),
         feature_strides=_STRIDES,
         palette=palette_of(classes, reduced=reduced),
+        by_queries=inspection.model_type in MASK_SIZES,
+        mask_size=MASK_SIZES.get(inspection.model_type),
         distributes=all(has_field(reference, name) for name in ("use_distributed_sampler", "sync_batchnorm")),
         resize=resize_of(inspection.processor, size, common["mode"], own=None),
         schema=NO_SCHEMA,

@@ -87,7 +87,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         else stages(model, inputs[:1], top["tensors"] if top else []),
         "maps": timm_models.maps(model, inputs[:1]) if timm else maps(model, inputs[:1]),
         "interpolates": interpolates(model, request["channels"]),
-        **({} if request["head"] else {"body": largest(model), "class_tensors": class_tensors(model)}),
+        **({} if request["head"] else {"body": body_of(model), "class_tensors": class_tensors(model)}),
     }
 
 
@@ -204,8 +204,13 @@ def head(model: Any, images: torch.Tensor) -> dict[str, Any] | None:
     return find_head(model, run, images, count)
 
 
-def largest(model: Any) -> str:
-    """Return the name of the child that holds most of the weights."""
+def body_of(model: Any) -> str:
+    """Return the path of the backbone, or else of the child that holds most of the weights."""
+    from transformers.utils.backbone_utils import BackboneMixin
+
+    backbones = [name for name, module in model.named_modules() if isinstance(module, BackboneMixin)]
+    if backbones:
+        return backbones[0]
     sizes = {name: sum(each.numel() for each in child.parameters()) for name, child in model.named_children()}
     return max(sizes, key=lambda name: sizes[name], default="")
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from porter.weights.kernel.queries import MASK_SIZES, semantic_scores
 from porter.weights.kernel.serve import ProbeError
 
 Outputs = dict[str, torch.Tensor]
@@ -200,11 +201,13 @@ class Observed:
     """A model with its outputs named: ``logits``, and ``features`` (what its heads are given, in a row).
 
     A model without heads has no features. What a model calls otherwise, such as ``predicted_depth``, is its
-    logits here.
+    logits here; and so is what an image processor makes of the classes and masks of queries.
     """
 
     def __init__(self, module: torch.nn.Module, heads: Sequence[str], **more: Any) -> None:
         self.module = module
+        model_type = getattr(getattr(module, "config", None), "model_type", "")
+        self._mask_size = MASK_SIZES.get(model_type)
         self._more = more
         self._features: list[torch.Tensor] = []
         for head in heads:
@@ -217,7 +220,7 @@ class Observed:
             for image in images.split(1):
                 self._features.clear()
                 result = self.module(image, **self._more)
-                logits.append(result if isinstance(result, torch.Tensor) else scores(result))
+                logits.append(result if isinstance(result, torch.Tensor) else scores(result, self._mask_size))
                 if self._features:
                     # A second head may be given every token where the first is given their mean.
                     features.append(torch.cat([each.flatten(1) for each in self._features], dim=-1))
@@ -228,8 +231,15 @@ class Observed:
         self._features.append(given[0].detach().clone())
 
 
-def scores(result: Any) -> torch.Tensor:
-    """Return, of all that a model of transformers gives, what its task is about."""
+def scores(result: Any, mask_size: tuple[int, int] | None = None) -> torch.Tensor:
+    """Return, of all that a model of transformers gives, what its task is about.
+
+    Args:
+        result: what the model gives.
+        mask_size: see :func:`porter.weights.kernel.queries.semantic_scores`.
+    """
+    if "masks_queries_logits" in result:
+        return semantic_scores(result, mask_size)
     found: torch.Tensor = next(result[name] for name in ("logits", "predicted_depth") if name in result)
     if "field_of_view" in result and result["field_of_view"] is not None:
         # The depth is that of a lens of one angle, and means nothing without the angle of the image.

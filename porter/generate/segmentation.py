@@ -9,9 +9,8 @@ from porter.errors import ModelRejectedError
 from porter.generate.schema import Override
 from porter.generate.values import NO_SCHEMA, PortContext, common_values, has_field, resize_of, with_schema
 from porter.records.base import Record
-from porter.records.inspection import Inspection
+from porter.records.inspection import Inspection, QueryFacts
 from porter.records.reference import ReferenceChoice
-from porter.weights.kernel.queries import MASK_SIZES
 
 MOST_CLASSES = 255
 """Masks have one byte a pixel, and its last value stands for no class."""
@@ -36,8 +35,7 @@ class SegmentationContext(PortContext, frozen=True, kw_only=True):
         img_size: edge of the square images.
         embed_dim, in_channels, feature_strides: of the reference's own decoder.
         palette: what the pixels of masks mean.
-        by_queries: whether the network gives classes and masks of queries, which become scores.
-        mask_size: (height, width) to which those masks are resized before; None for their own size.
+        queries: how scores come of the classes and masks that the network gives; None where it gives scores.
         distributes: whether the release's spec says how a training on several GPUs samples and normalises.
     """
 
@@ -46,14 +44,8 @@ class SegmentationContext(PortContext, frozen=True, kw_only=True):
     in_channels: tuple[int, ...]
     feature_strides: tuple[int, ...]
     palette: tuple[PaletteEntry, ...]
-    by_queries: bool
-    mask_size: tuple[int, int] | None
+    queries: QueryFacts | None
     distributes: bool
-
-    @property
-    def auto_class(self) -> str:
-        """Return the class of transformers that makes the network from its config."""
-        return f"AutoModelFor{'Universal' if self.by_queries else 'Semantic'}Segmentation"
 
     def overrides(self) -> dict[str, Override]:
         """Return what the model decides in the schema; the same for every repository."""
@@ -150,7 +142,7 @@ def segmentation_context(
             next_step="choose a model with fewer classes",
         )
     common = common_values(inspection, choice, name=name, year=year, classes=len(classes))
-    reference, match = choice.reference, choice.strategy.backbone
+    reference, match, held = choice.reference, choice.strategy.backbone, choice.strategy.held
     assert inspection.processor is not None
     size = (common["height"], common["width"])
     context = SegmentationContext(
@@ -160,8 +152,7 @@ def segmentation_context(
         in_channels=match.widths if match else (),
         feature_strides=_STRIDES,
         palette=palette_of(classes, reduced=reduced),
-        by_queries=inspection.model_type in MASK_SIZES,
-        mask_size=MASK_SIZES.get(inspection.model_type),
+        queries=held.queries if held else None,
         distributes=all(has_field(reference, name) for name in ("use_distributed_sampler", "sync_batchnorm")),
         resize=resize_of(inspection.processor, size, common["mode"], own=None),
         schema=NO_SCHEMA,

@@ -13,7 +13,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,12 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         else stages(model, inputs[:1], top["tensors"] if top else []),
         "maps": timm_models.maps(model, inputs[:1]) if timm else maps(model, inputs[:1]),
         "interpolates": interpolates(model, request["channels"]),
-        **({} if request["head"] else {"body": body_of(model), "class_tensors": class_tensors(model)}),
+        "queries": queries(model, outputs),
+        **(
+            {}
+            if request["head"]
+            else {"body": body_of(model, outputs), "class_tensors": class_tensors(model)}
+        ),
     }
 
 
@@ -204,15 +209,26 @@ def head(model: Any, images: torch.Tensor) -> dict[str, Any] | None:
     return find_head(model, run, images, count)
 
 
-def body_of(model: Any) -> str:
-    """Return the path of the backbone, or else of the child that holds most of the weights."""
+def body_of(model: Any, outputs: Mapping[str, torch.Tensor]) -> str:
+    """Return the path of the child that holds most of the weights, or of the backbone below queries."""
     from transformers.utils.backbone_utils import BackboneMixin
 
     backbones = [name for name, module in model.named_modules() if isinstance(module, BackboneMixin)]
-    if backbones:
-        return backbones[0]
+    if backbones and "masks_queries_logits" in outputs:
+        # Its one large child is the whole network but for the layer of the classes.
+        return str(backbones[0])
     sizes = {name: sum(each.numel() for each in child.parameters()) for name, child in model.named_children()}
     return max(sizes, key=lambda name: sizes[name], default="")
+
+
+def queries(model: Any, outputs: Mapping[str, torch.Tensor]) -> dict[str, Any] | None:
+    """Return how scores come of the model's queries, as ``QueryFacts`` has it; None where nobody knows."""
+    from porter.weights.kernel.queries import MASK_SIZES
+
+    model_type = model.config.model_type
+    if "masks_queries_logits" not in outputs or model_type not in MASK_SIZES:
+        return None
+    return {"mask_size": MASK_SIZES[model_type]}
 
 
 def class_tensors(model: Any) -> list[str]:

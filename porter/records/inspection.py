@@ -179,6 +179,16 @@ class ExportAttempt(Record, frozen=True, kw_only=True):
     workaround: str = ""
 
 
+class QueryFacts(Record, frozen=True, kw_only=True):
+    """How class scores come of a model that gives classes and masks of queries.
+
+    Attributes:
+        mask_size: (height, width) to which masks are resized before they are weighed; None for their own.
+    """
+
+    mask_size: tuple[int, int] | None
+
+
 class ModelProbe(Record, frozen=True, kw_only=True):
     """What the sandboxed probe saw when it built and ran the model.
 
@@ -196,7 +206,9 @@ class ModelProbe(Record, frozen=True, kw_only=True):
             where there is none.
         interpolates: (height, width) of the model's own position embedding, where it fits that to images of
             other sizes when it is asked to; None where it is never asked.
-        body: of a model that is asked for no head: the child with most of its weights.
+        queries: how class scores come of its queries; None where it has none, or nobody knows.
+        body: of a model that is asked for no head: the child with most of its weights, or the backbone of one
+            with queries.
         class_tensors: likewise, tensors whose size follows the number of classes.
     """
 
@@ -212,6 +224,7 @@ class ModelProbe(Record, frozen=True, kw_only=True):
     stages: tuple[str, ...] = ()
     maps: str = ""
     interpolates: tuple[int, int] | None = None
+    queries: QueryFacts | None = None
     body: str = ""
     class_tensors: tuple[str, ...] = ()
 

@@ -32,6 +32,8 @@ _UNUSED = frozenset(
         "use_return_dict",
     }
 )
+_ANSWERS = {"logits", "predicted_depth"}
+"""Outputs that are, but for their size, what a model is for."""
 
 
 class Holding(Record, frozen=True, kw_only=True):
@@ -59,6 +61,9 @@ def holding(inspection: Inspection, reference: Reference, lifting: Lifting | Non
     head = probe.head
     if dense and not probe.body:
         reasons.append("its weights lie in no module of its own")
+    elif dense and not probe.queries and not _ANSWERS & set(probe.output_shapes):
+        names = ", ".join(probe.output_shapes)
+        reasons.append(f"porter does not know what an image processor makes of {names}")
     elif dense:
         pass
     elif head is None or not head.linear:
@@ -89,6 +94,7 @@ def holding(inspection: Inspection, reference: Reference, lifting: Lifting | Non
             class_tensors=probe.class_tensors,
             batch_norms=batch_norms,
             interpolates=probe.interpolates,
+            queries=probe.queries,
         )
         return Holding(model=model)
     return Holding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from porter.records.base import Record, Task
+from porter.records.inspection import QueryFacts
 from porter.records.remap import RemapRules
 from porter.records.transplant import Lifted
 
@@ -389,6 +390,7 @@ class HeldModel(Record, frozen=True, kw_only=True):
             class. Of a model that makes maps of scores, which has no heads.
         interpolates: (height, width) for which its position embedding need not be interpolated; None where
             transformers is not asked to.
+        queries: how class scores come of its queries; None where it gives scores.
     """
 
     architecture: str
@@ -404,6 +406,7 @@ class HeldModel(Record, frozen=True, kw_only=True):
     maps: str = ""
     batch_norms: bool = False
     interpolates: tuple[int, int] | None = None
+    queries: QueryFacts | None = None
 
 
 class TimmModel(Record, frozen=True, kw_only=True):

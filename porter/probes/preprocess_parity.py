@@ -173,7 +173,7 @@ class _Processors:
         found = numpy.squeeze(candidate)
         assert self.first is not None
         made = self.first(image.convert(self._mode), segmentation_maps=mask, return_tensors="np")
-        theirs = _unequal(numpy.asarray(made["labels"][0]), found)
+        theirs = _unequal(_label_map(made), found)
         if self._cropped:
             return {"labels": theirs}
         with Image.open(root / "masks" / "val" / f"{Path(name).stem}.png") as opened:
@@ -182,6 +182,20 @@ class _Processors:
         if self._shift:
             wanted = numpy.where((wanted == 0) | (wanted == 255), 255, wanted - 1)
         return {"labels": _unequal(wanted, found), "processor_labels": theirs}
+
+
+def _label_map(made: Any) -> Any:
+    """Return the classes (H, W) that an image processor makes of a mask, 255 for none."""
+    import numpy
+
+    if "labels" in made:
+        return numpy.asarray(made["labels"][0])
+    # Those for models with queries cut the mask into one for each class.
+    masks = numpy.asarray(made["mask_labels"][0])
+    found = numpy.full(masks.shape[1:], 255, numpy.int64)
+    for mask, label in zip(masks, made["class_labels"][0], strict=True):
+        found[mask > 0] = label
+    return found
 
 
 def _unequal(wanted: Any, found: Any) -> int:

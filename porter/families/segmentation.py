@@ -13,7 +13,7 @@ from porter.generate.segmentation import segmentation_context
 from porter.generate.values import PortContext
 from porter.records.base import Task
 from porter.records.consistency import SpecKeys
-from porter.records.inspection import DatasetFacts, Inspection
+from porter.records.inspection import DatasetFacts, Inspection, ProcessorFacts
 from porter.records.reference import Reference, ReferenceChoice
 from porter.records.weights import ImageLayout
 from porter.views import View
@@ -40,10 +40,11 @@ class Segmentation:
 
     def lacking(self, inspection: Inspection) -> tuple[str, ...]:
         """Return what a port needs and the model does not say, in words."""
+        processor = inspection.processor
         wanted = {
             "labels": inspection.labels,
-            "an image size": inspection.image_size,
-            "an image processor": inspection.processor,
+            "an image size" + _squared(processor): inspection.image_size,
+            "an image processor": processor,
         }
         return tuple(what for what, value in wanted.items() if not value)
 
@@ -114,6 +115,17 @@ class Segmentation:
     def data_paths(self, root: str) -> dict[str, dict[str, str]]:
         """Return, by deploy script, what the spec's paths to the data come to for a dataset in *root*."""
         return {mode: {"dataset.segment.root_dir": root} for mode in ("inference", "evaluate")}
+
+
+def _squared(processor: ProcessorFacts | None) -> str:
+    """Return what to write where the image processor leaves images of many sizes; empty elsewhere."""
+    edge = processor.shortest_edge if processor else None
+    if edge is None:
+        return ""
+    return (
+        " (its image processor keeps the ratio of images, and TAO's reference resizes them to squares: "
+        f'"size": {{"height": {edge}, "width": {edge}}} in preprocessor_config.json says so)'
+    )
 
 
 def _reduced(inspection: Inspection) -> bool:

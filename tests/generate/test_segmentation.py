@@ -379,6 +379,9 @@ def test_what_a_port_needs_is_named() -> None:
     facts = msgspec.structs.replace(inspection(), labels=(), processor=None, image_size=None)
     assert Segmentation().lacking(facts) == ("labels", "an image size", "an image processor")
     assert Segmentation().lacking(inspection()) == ()
+    ratio = msgspec.structs.replace(PROCESSOR, size=None, shortest_edge=640)
+    (lacks,) = Segmentation().lacking(msgspec.structs.replace(inspection(processor=ratio), image_size=None))
+    assert '{"height": 640, "width": 640} in preprocessor_config.json' in lacks
 
 
 def test_a_processor_of_another_size_is_refused(reference: Reference) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+import pytest
 import yaml
 
 from porter.generate.fileplan import build_file_plan
 from porter.generate.segmentation import SegmentationContext, segmentation_context
+from porter.records.inspection import ExportAttempt, ModelProbe, QueryFacts, TensorInfo
 from porter.records.plan import PlannedFile
 from porter.records.reference import StrategyChoice
+from porter.reference.hold import holding
 from tests.generate.clean import assert_clean
-from tests.segformer import COMPOSE, LABELS, NATIVE, choice, inspection
+from tests.segformer import COMPOSE, LABELS, NATIVE, choice, inspection, segformer
 
 NAME = "seg_demo"
 SETUP = "from setuptools import setup\n\nsetup(entry_points={'console_scripts': ['a=b:main']})\n"
@@ -54,3 +58,45 @@ def test_a_model_that_is_held_has_no_decoder_of_taos() -> None:
     assert f"nvidia_tao_pytorch/cv/{NAME}/model/backbone.py" not in files
     settings = files[f"nvidia_tao_pytorch/cv/{NAME}/model/hf_config.py"].content
     assert "BODY = 'backbone'" in settings.replace('"', "'")
+
+
+@pytest.mark.parametrize("size", [None, (384, 384)])
+def test_queries_become_scores_before_anything_else_sees_them(
+    size: tuple[int, int] | None, tmp_path: Path
+) -> None:
+    assert COMPOSE.held is not None
+    held = msgspec.structs.replace(COMPOSE.held, queries=QueryFacts(mask_size=size))
+    files = planned(values(msgspec.structs.replace(COMPOSE, held=held)))
+    segmenter = files[f"nvidia_tao_pytorch/cv/{NAME}/model/segmenter.py"].content
+    assert "AutoModelForUniversalSegmentation.from_config" in segmenter
+    assert ("size=(384, 384)" in segmenter) == (size is not None)
+    assert ".logits" not in segmenter
+    # Shares are no logits: their logarithms are what cross entropy takes.
+    loss = files[f"nvidia_tao_pytorch/cv/{NAME}/model/segmenter_pl_model.py"].content
+    assert "(scores + 1e-6).log()" in loss
+    assert_clean({path: file.content for path, file in files.items()}, tmp_path, longest=None)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "queries", "fits"),
+    [
+        ({"logits": (1, 4, 8, 8)}, None, True),
+        ({"class_queries_logits": (1, 9, 5), "masks_queries_logits": (1, 9, 8, 8)}, None, False),
+        ({"masks_queries_logits": (1, 9, 8, 8)}, QueryFacts(mask_size=None), True),
+    ],
+)
+def test_outputs_that_nobody_makes_scores_of_are_no_model_to_hold(
+    outputs: dict[str, tuple[int, ...]], queries: QueryFacts | None, fits: bool
+) -> None:
+    probe = ModelProbe(
+        transformers="4.57.6",
+        state=(TensorInfo(name="body.weight", shape=(2, 2), dtype="F32"),),
+        output_shapes=outputs,
+        exports=(ExportAttempt(exporter="legacy", opset=17, attention="eager", ok=True),),
+        queries=queries,
+        body="body",
+    )
+    found = holding(msgspec.structs.replace(inspection(), probe=probe), segformer())
+    assert (found.model is not None) == fits
+    if not fits:
+        assert "class_queries_logits, masks_queries_logits" in found.reasons[0]

@@ -52,8 +52,9 @@ def run(session: PortSession) -> Iterator[GateResult]:
     yield passed(
         "reference",
         f"{reference.name} of {reference.release.repo} {reference.release.version}: "
-        f"{len(reference.files) - len(absent)} files, {len(reference.backbones)} backbones, "
-        f"{len(reference.hooks)} hooks; {coverage.reason}",
+        f"{len(reference.files) - len(absent)} files, "
+        + (f"{len(reference.backbones)} backbones, " if reference.backbones else "")
+        + f"{len(reference.hooks)} hooks; {coverage.reason}",
         hooks=list(reference.hooks),
         candidates={item.name: {"score": item.score, "reasons": item.reasons} for item in choice.candidates},
         absent=absent,

@@ -160,7 +160,7 @@ def _model_gate(session: PortSession, inspection: Inspection, release: Release) 
     return passed(
         "model",
         f"{inspection.architecture}, {inspection.task.task} ({inspection.task.source}), "
-        + (f"a new head for {inspection.bare}, " if inspection.bare else f"{len(inspection.labels)} labels, ")
+        + (f"a new head for {inspection.bare}, " if inspection.bare else _labels(inspection))
         + (f"{len(inspection.tensors)} tensors" if inspection.tensors else "weights in pickles"),
         task=inspection.task.task,
         reason=inspection.task.reason,
@@ -168,6 +168,10 @@ def _model_gate(session: PortSession, inspection: Inspection, release: Release) 
         licence=inspection.licence.name or "not stated",
         sha=inspection.source.sha,
     )
+
+
+def _labels(inspection: Inspection) -> str:
+    return f"{len(inspection.labels)} labels, " if inspection.labels else ""
 
 
 def _refuse_processor(inspection: Inspection) -> None:
@@ -188,7 +192,7 @@ def _settle_name(session: PortSession, inspection: Inspection, reference: Refere
         suggestion = suggest_name(inspection)
         session.ui.info(
             f"{inspection.source.ref}: {inspection.architecture}, {inspection.task.task}, "
-            f"{len(inspection.labels)} labels, licence {inspection.licence.name or 'not stated'}"
+            f"{_labels(inspection)}licence {inspection.licence.name or 'not stated'}"
         )
         name = session.ui.ask("Network name in TAO", default=suggestion, option="--name NAME")
         while session.ui.interactive and (reason := name_taken(reference, name)):

@@ -71,9 +71,10 @@ def test_queries_become_scores_before_anything_else_sees_them(
     assert "AutoModelForUniversalSegmentation.from_config" in segmenter
     assert ("size=(384, 384)" in segmenter) == (size is not None)
     assert ".logits" not in segmenter
-    # Shares are no logits: their logarithms are what cross entropy takes.
-    loss = files[f"nvidia_tao_pytorch/cv/{NAME}/model/segmenter_pl_model.py"].content
-    assert "(scores + 1e-6).log()" in loss
+    # Shares are no logits, so that cross entropy is no loss for them: the network has its own.
+    trainer = files[f"nvidia_tao_pytorch/cv/{NAME}/model/segmenter_pl_model.py"].content
+    assert "cross_entropy" not in trainer
+    assert "query_labels" in trainer
     assert_clean({path: file.content for path, file in files.items()}, tmp_path, longest=None)
 
 

@@ -14,8 +14,8 @@ import msgspec
 from porter.errors import PorterError, UsageError
 from porter.records.base import Record
 from porter.records.catalog import CatalogEntry, CatalogRow, DataSource, ImageKind, ResolvedImage
-from porter.reference.network import config_root
 from porter.records.reference import Layout
+from porter.reference.network import config_root
 from porter.resources import tree
 
 Scope = Literal["all", "automl"]
@@ -59,7 +59,9 @@ def rows(scope: str = "all") -> tuple[CatalogRow, ...]:
     """
     if scope not in get_args(Scope):
         raise UsageError(
-            f"--scope {scope} is not a scope.", why=f"scopes: {', '.join(get_args(Scope))}", next_step="--scope automl"
+            f"--scope {scope} is not a scope.",
+            why=f"scopes: {', '.join(get_args(Scope))}",
+            next_step="--scope automl",
         )
     every = (entry(name) for name in names())
     return tuple(
@@ -127,7 +129,7 @@ def read(path: Path) -> CatalogEntry:
 
 
 def spec_keys(found: CatalogEntry) -> tuple[str, ...]:
-    """Return every spec key that an entry names: all of them have to be fields of the network's dataclasses."""
+    """Return every spec key that an entry names: each has to be a field of the network's dataclasses."""
     keys = {source.key for source in found.data}
     for action in found.actions.values():
         keys |= {*action.rules, *([action.engine] if action.engine else [])}
@@ -163,7 +165,9 @@ def _near(name: str, known: tuple[str, ...]) -> str:
 
 def _broken(path: Path, why: str) -> PorterError:
     return PorterError(
-        f"The catalog's {path.name} cannot be used.", why=why, next_step=f"mend references/catalog/{path.name}"
+        f"The catalog's {path.name} cannot be used.",
+        why=why,
+        next_step=f"mend references/catalog/{path.name}",
     )
 
 

@@ -96,7 +96,7 @@ def _differences(section: Any, properties: dict[str, Any], prefix: str = "") -> 
 
 
 def _alike(value: Any, default: Any) -> bool:
-    """Say whether both mean the same in a spec: several spellings mean nothing, and one dataclass says "TRUE"."""
+    """Say whether both mean the same in a spec: nothing has several spellings, and one bool is "TRUE"."""
     if isinstance(default, bool) and isinstance(value, str):
         return value.lower() == str(default).lower()
     return bool(value == default or (value in _NOTHING and default in _NOTHING))

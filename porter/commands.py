@@ -275,7 +275,12 @@ def skills_build(given: Given) -> None:
     from porter.report import catalog as shown
 
     as_json = _as_json(given)
-    made = build(given.model, given.tao_pytorch, given.skill, Ui(quiet=as_json))
+    clones: dict[Repo, str] = {}
+    if given.tao_pytorch:
+        clones["tao-pytorch"] = str(Path(given.tao_pytorch).expanduser().absolute())
+    if given.tao_core:
+        clones["tao-core"] = str(Path(given.tao_core).expanduser().absolute())
+    made = build(given.model, clones, given.skill, Ui(quiet=as_json))
     shown.show_skill(made, as_json=as_json)
 
 

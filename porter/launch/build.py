@@ -6,14 +6,15 @@ import json
 import shlex
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from porter import cache, clones, git
-from porter.errors import ConflictError, PorterError, WorkspaceError
+from porter.errors import ConflictError, PorterError, SandboxError, WorkspaceError
 from porter.launch import catalog, skills
 from porter.records.catalog import CatalogEntry
 from porter.records.options import PortOptions
-from porter.records.reference import Layout
+from porter.records.reference import Layout, Repo
 from porter.records.skills import BuiltSkill, SchemaAnswer, SchemaRequest, SkillSource
 from porter.reference.release import read_release
 from porter.runtimes import Runtimes
@@ -25,12 +26,13 @@ from porter.workspace import Workspace
 _NEW, _REPLACED = "new", "replaced"
 
 
-def build(name: str, tao_pytorch: str | None, output: str, ui: Ui) -> BuiltSkill:
+def build(name: str, given: Mapping[Repo, str], output: str, ui: Ui) -> BuiltSkill:
     """Write the package of a network into a folder.
 
     Args:
         name: of the network, as the catalog has it.
-        tao_pytorch: clone of tao-pytorch; None takes the one in porter's cache.
+        given: clones of tao-pytorch and tao-core; without the first, the one in porter's cache is taken. The
+            second is needed where the release has its dataclasses there, and porter knows no wheel of it.
         output: where the package goes; empty for a folder that is named like it.
         ui: where progress goes.
 
@@ -41,8 +43,7 @@ def build(name: str, tao_pytorch: str | None, output: str, ui: Ui) -> BuiltSkill
     found = catalog.entry(name)
     folder = Path(output or found.skill).expanduser().absolute()
     _refuse_foreign(folder)
-    clone = clones.locate("tao-pytorch", tao_pytorch)
-    answer, source = _asked(found, clone, ui)
+    answer, source = _asked(found, given, ui)
     files = skills.package(found, answer, source)
     _write(folder, files)
     train = json.loads(files["schemas/train.schema.json"])
@@ -56,18 +57,26 @@ def build(name: str, tao_pytorch: str | None, output: str, ui: Ui) -> BuiltSkill
     )
 
 
-def _asked(found: CatalogEntry, clone: Path, ui: Ui) -> tuple[SchemaAnswer, SkillSource]:
+def _asked(found: CatalogEntry, given: Mapping[Repo, str], ui: Ui) -> tuple[SchemaAnswer, SkillSource]:
     """Have the environment of the clone's release make the schema, in a sandbox of its own."""
+    clone = clones.locate("tao-pytorch", given.get("tao-pytorch"))
     release = read_release("tao-pytorch", clone)
     config = catalog.config_of(found, release.layout)
     place = cache.root() / "skills"
     place.mkdir(parents=True, exist_ok=True)
-    options = PortOptions(source="", clones={"tao-pytorch": str(clone)}, base="HEAD")
-    workspace = Workspace.create(Path(tempfile.mkdtemp(prefix=f"{found.name}-", dir=place)), options)
+    # The clone's checkout is what runs, whatever its branches are called.
+    options = PortOptions(
+        source="", clones={**given, "tao-pytorch": str(clone)}, bases={"tao-pytorch": release.commit}
+    )
+    folder = Path(tempfile.mkdtemp(prefix=f"{found.name}-", dir=place))
+    # A sandbox may run as a user who owns none of this.
+    folder.chmod(0o755)
+    workspace = Workspace.create(folder, options)
     tao = TaoClones(workspace, ui, lambda: release.layout)
     runtimes = Runtimes(workspace, ui, tao, lambda: release)
-    packages = [clone] if release.layout == "in-repo" else [tao.clone("tao-core"), clone]
+    keep = False
     try:
+        packages = [clone] if release.layout == "in-repo" else [_core(tao, given), clone]
         with ui.working(f"making the schema of {config}"):
             answer = run_probe(
                 runtimes.sandbox("tao-pytorch", "inspect"),
@@ -79,18 +88,30 @@ def _asked(found: CatalogEntry, clone: Path, ui: Ui) -> tuple[SchemaAnswer, Skil
                 variables={"PYTHONDONTWRITEBYTECODE": "1"},
                 error=WorkspaceError,
             )
+        source = SkillSource(
+            config=config,
+            repository="tao-pytorch" if release.layout == "in-repo" else "tao-core",
+            version=release.version,
+            commit=_commit(packages[0], release.layout),
+        )
+    except SandboxError:
+        # It names the command in there that repeats the probe.
+        keep = True
+        raise
     finally:
         runtimes.close()
-    # Kept where the probe failed: its error names the command in there that repeats it.
-    shutil.rmtree(workspace.root, ignore_errors=True)
-    home = packages[0]
-    source = SkillSource(
-        config=config,
-        repository="tao-pytorch" if release.layout == "in-repo" else "tao-core",
-        version=release.version,
-        commit=_commit(home, release.layout),
-    )
+        if not keep:
+            shutil.rmtree(workspace.root, ignore_errors=True)
     return answer, source
+
+
+def _core(tao: TaoClones, given: Mapping[Repo, str]) -> Path:
+    """Return the clone of tao-core that was given, or one of the release's wheel, with its files."""
+    core = tao.clone("tao-core")
+    if "tao-core" not in given:
+        git.run(core, "checkout", "--quiet", "main")
+        core.chmod(0o755)
+    return core
 
 
 def _commit(clone: Path, layout: Layout) -> str:

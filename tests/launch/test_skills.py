@@ -36,14 +36,14 @@ def entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CatalogEntry:
 
 
 @pytest.fixture
-def write(entry: CatalogEntry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Build:
+def write(entry: CatalogEntry, monkeypatch: pytest.MonkeyPatch) -> Build:
     """Writes the package into a folder, with an answer in place of the probe's."""
 
-    def asked(found: CatalogEntry, clone: Path, ui: Ui) -> tuple[SchemaAnswer, SkillSource]:
+    def asked(found: CatalogEntry, given: object, ui: Ui) -> tuple[SchemaAnswer, SkillSource]:
         return answer(), SOURCE
 
     monkeypatch.setattr(build, "_asked", asked)
-    return lambda folder: build.build("toy", str(tmp_path), str(folder), Ui(quiet=True))
+    return lambda folder: build.build("toy", {}, str(folder), Ui(quiet=True))
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -66,7 +66,9 @@ def _asked(found: CatalogEntry, given: Mapping[Repo, str], ui: Ui) -> tuple[Sche
     place.mkdir(parents=True, exist_ok=True)
     # The clone's checkout is what runs, whatever its branches are called.
     options = PortOptions(
-        source="", clones={**given, "tao-pytorch": str(clone)}, bases={"tao-pytorch": release.commit}
+        source="",
+        clones={str(repo): path for repo, path in given.items()} | {"tao-pytorch": str(clone)},
+        bases={"tao-pytorch": release.commit},
     )
     folder = Path(tempfile.mkdtemp(prefix=f"{found.name}-", dir=place))
     # A sandbox may run as a user who owns none of this.

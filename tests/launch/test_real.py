@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from porter.records.skills import SchemaAnswer, SchemaRequest
 from porter.sandbox.base import run_probe
 from porter.sandbox.host import HostSandbox
 from tests.conftest import REAL_CACHE
+from tests.e2e.clones import private_clone
 from tests.e2e.conftest import run_porter
 from tests.real_clones import real_clone
 from tests.repositories import git
@@ -63,10 +65,12 @@ def test_actions_are_those_that_have_a_script(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def cache(tao_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of its own that shares only the managed environments."""
+    """A cache of its own that shares only the managed environments and the wheels' repositories."""
     folder = tmp_path_factory.mktemp("cache") / "porter"
     folder.mkdir()
-    (folder / "envs").symlink_to(REAL_CACHE / "envs")
+    for name in ("envs", "embedded"):
+        if (REAL_CACHE / name).is_dir():
+            (folder / name).symlink_to(REAL_CACHE / name)
     return folder
 
 
@@ -156,3 +160,37 @@ def test_mal_is_searched_by_hand_and_without_broken_sizes(
     assert made["properties"]["dataset"]["properties"]["crop_size"]["minimum"] == 256
     info = yaml.safe_load((built["mal"][0] / "references" / "skill_info.yaml").read_text())
     assert info["spec_params"]["inference"]["inference.label_dump_path"] == "create_inference_result_file_mal"
+
+
+def test_dataclasses_of_6_26_3_come_from_tao_core(cache: Path, tmp_path: Path) -> None:
+    if not list((REAL_CACHE / "embedded").glob("tao-core-6.26.3-*")):
+        pytest.skip("tao-core 6.26.3 is not in the cache; a port of that release puts it there")
+    clone = private_clone(real_clone("tao-pytorch"), tmp_path / "clone")
+    git(clone, "checkout", "-q", "bb8b234")
+    done = run_porter(
+        cache,
+        "skills",
+        "build",
+        "mal",
+        "--tao-pytorch",
+        clone,
+        "--output",
+        tmp_path / "mal",
+        "--format",
+        "json",
+    )
+    assert done.code == 0, done.err
+    source = done.json["source"]
+    assert (source["repository"], source["version"]) == ("tao-core", "6.26.3")
+    assert source["config"] == "nvidia_tao_core.config.mal.default_config:ExperimentConfig"
+    assert not list((cache / "skills").iterdir())
+
+
+def test_a_clone_without_the_network_is_told_apart(cache: Path, tmp_path: Path) -> None:
+    clone = private_clone(real_clone("tao-pytorch"), tmp_path / "clone")
+    shutil.rmtree(clone / "nvidia_tao_pytorch" / "config" / "mal")
+    done = run_porter(cache, "skills", "build", "mal", "--tao-pytorch", clone, "--output", tmp_path / "mal")
+    assert done.code == 4, done.err
+    assert "nvidia_tao_pytorch.config.mal.default_config cannot be imported" in done.err
+    assert not (tmp_path / "mal").exists()
+    assert not list((cache / "skills").iterdir())

@@ -181,6 +181,9 @@ def _problems(found: CatalogEntry, stem: str) -> Iterator[str]:
     for format_ in found.by_format:
         if format_ not in found.formats:
             yield f"by_format.{format_}: formats has no {format_}"
+    for asked in found.inputs:
+        if unknown := [action for action in asked.actions if action not in found.actions]:
+            yield f"inputs: {asked.key} is for {unknown[0]}, which is no action"
     yield from _data_problems(found)
     yield from _repeated("inputs", [asked.key for asked in found.inputs])
     yield from _repeated("base", [base.key for base in found.base])

@@ -89,11 +89,13 @@ class RequiredInput(Record, frozen=True, kw_only=True):
     """A spec key whose default does not fit a user's own data.
 
     Attributes:
+        actions: those that need it; empty for all.
         at_least: what its value is held against before a job is made; empty where nothing can be.
     """
 
     key: str
     title: str
+    actions: tuple[str, ...] = ()
     at_least: Literal["", "max_category_id + 1", "classes"] = ""
     reason: str
 

@@ -59,6 +59,11 @@ def test_a_small_file_reads(tmp_path: Path) -> None:
         ('pattern = "one|two"', 'pattern = "(one"', "no regular expression"),
         ("[metric]", "[by_format.c]\nx = 1\n[metric]", "by_format.c"),
         (
+            "[metric]",
+            '[[inputs]]\nkey = "a"\ntitle = "a"\nreason = "a"\nactions = ["trian"]\n[metric]',
+            "inputs: a is for trian",
+        ),
+        (
             "[[rewrites]]",
             '[[rewrites]]\nold = "model.crop"\nnew = "x"\nreason = "x"\n[[rewrites]]',
             "model.crop is there twice",

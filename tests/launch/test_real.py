@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from porter.launch import catalog
+from porter.launch.schema import leaf
 from porter.records.sandbox import Environment
 from porter.records.skills import SchemaAnswer, SchemaRequest
 from porter.sandbox.base import run_probe
@@ -44,9 +45,22 @@ def test_every_spec_key_of_the_catalog_is_a_field(name: str, tao_sandbox: HostSa
     answer = run_probe(tao_sandbox, "make_schema", request, SchemaAnswer, python_path=[clone])
     assert set(catalog.spec_keys(found)) - set(answer.keys) == set()
     assert {rewrite.old for rewrite in found.rewrites} & set(answer.keys) == set()
+    properties = json.loads(answer.schema)["properties"]
+    for source in (source for source in found.data if source.parts):
+        described = leaf(properties, source.key)
+        assert described is not None, source.key
+        default = described["default"]
+        assert isinstance(default, list) == source.list, source.key
+        fields = default[0] if source.list else default
+        assert set(source.parts) - {"classmap"} <= set(fields), source.key
+        for name, part in source.parts.items():
+            assert isinstance(fields.get(name), list) == part.list, (source.key, name)
+    for refused in found.refused:
+        options = (leaf(properties, refused.key) or {}).get("enum", refused.values)
+        assert set(refused.values) <= set(options), refused.key
 
 
-@pytest.mark.parametrize("name", ["dino", "mal"])
+@pytest.mark.parametrize("name", catalog.names())
 def test_actions_are_those_that_have_a_script(name: str) -> None:
     found = catalog.entry(name)
     for repo, kind, package in (

@@ -55,6 +55,10 @@ def test_every_spec_key_of_the_catalog_is_a_field(name: str, tao_sandbox: HostSa
         assert set(source.parts) - {"classmap"} <= set(fields), source.key
         for name, part in source.parts.items():
             assert isinstance(fields.get(name), list) == part.list, (source.key, name)
+    # What a search changes in the network has to reach evaluation, or the checkpoint does not fit.
+    searched = json.loads(answer.schema)["automl_default_parameters"]
+    assert {key for key in searched if key.startswith("model.")} <= set(found.automl.carried)
+    assert searched or found.automl.overlay or not found.automl.enabled
     for refused in found.refused:
         options = (leaf(properties, refused.key) or {}).get("enum", refused.values)
         assert set(refused.values) <= set(options), refused.key

@@ -168,7 +168,7 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
                 folder.rename(draft / _REPLACED)
             try:
                 (draft / _NEW).rename(folder)
-            except OSError:
+            except BaseException:
                 if (draft / _REPLACED).exists():
                     (draft / _REPLACED).rename(folder)
                 raise

@@ -115,12 +115,8 @@ def read(path: Path) -> CatalogEntry:
     """
     try:
         found = msgspec.toml.decode(path.read_bytes(), type=CatalogEntry)
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
-        raise _broken(path, str(error)) from error
-    except Exception as error:
-        # The reader of TOML that msgspec uses has an error of its own, tomllib's or tomli's.
-        if not isinstance(error, ValueError):
-            raise
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        # ValueError: that it is no text, or what the reader of TOML below msgspec says.
         raise _broken(path, str(error)) from error
     problem = next(_problems(found, path.stem), None)
     if problem:

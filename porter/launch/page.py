@@ -68,6 +68,11 @@ def _data(found: CatalogEntry) -> Iterator[str]:
         for source in found.data
     ]
     yield from _table("Data", ("Actions", "Spec key", "Dataset", "Files", "List", "Needed"), rows)
+    formats = [
+        (name, ", ".join(f"`{key}={value}`" for key, value in values.items()))
+        for name, values in found.by_format.items()
+    ]
+    yield from _table("Data formats", ("Format", "Spec"), formats)
 
 
 def _files(source: DataSource) -> str:

@@ -57,6 +57,7 @@ def skill_info(found: CatalogEntry) -> dict[str, Any]:
         "automl_enabled": found.automl.enabled,
         "container_image": catalog.image(found.name, "train").image,
         "data_format": found.formats[0],
+        "data_format_settings": found.by_format.get(found.formats[0], {}),
         "gpu_spec_key": found.launch.gpus,
         "actions": {name: _action(found, name) for name in found.actions},
         "data_sources": {name: _data_sources(found, name) for name in found.actions},
@@ -71,7 +72,7 @@ def _action(found: CatalogEntry, name: str) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
     for source in _sources(found, name):
         for key, part in _inputs(source):
-            inputs[key] = {"type": part.kind, "optional": not source.required or bool(source.formats)}
+            inputs[key] = {"type": part.kind, "optional": not source.required}
     resolved = catalog.image(found.name, name)
     return {
         "command": resolved.command,
@@ -102,14 +103,11 @@ def _data_sources(found: CatalogEntry, action: str) -> dict[str, Any]:
         rule: dict[str, Any] = {"source": _SOURCES[source.origin], "list": source.list}
         if source.list:
             rule["multiple_sources"] = True
-        if source.formats:
-            rule["formats"] = list(source.formats)
         if source.parts:
             rule["mapping"] = {name: _part(part) for name, part in source.parts.items()}
         elif source.value:
             rule |= _part(source.value)
-        before = rules.get(source.key)
-        rules[source.key] = _joined(before, rule) if before else rule
+        rules[source.key] = rule
     return rules
 
 
@@ -122,14 +120,6 @@ def _part(part: DataPart) -> dict[str, Any]:
     return described
 
 
-def _joined(before: dict[str, Any], rule: dict[str, Any]) -> dict[str, Any]:
-    """Return one rule of two that differ by the data format alone."""
-    paths = dict(before.get("path_from_format") or dict.fromkeys(before["formats"], before["path"]))
-    paths |= dict.fromkeys(rule["formats"], rule["path"])
-    kept = {name: value for name, value in before.items() if name not in ("path", "runtime", "formats")}
-    return {**kept, "formats": list(paths), "path_from_format": paths}
-
-
 def _runtime(path: str) -> str:
     """Return what an archive is unpacked to: the folder that is named like it."""
     for ending in _ARCHIVES:
@@ -139,7 +129,13 @@ def _runtime(path: str) -> str:
 
 
 def _sources(found: CatalogEntry, action: str) -> list[DataSource]:
-    return [source for source in found.data if action in source.actions]
+    """Return what an action reads of datasets in the format of the package, the network's first."""
+    used = found.formats[0]
+    return [
+        source
+        for source in found.data
+        if action in source.actions and (not source.formats or used in source.formats)
+    ]
 
 
 def _template(action: str) -> str:

@@ -71,6 +71,9 @@ config = "{config}.toy.default_config:ExperimentConfig"
 formats = ["a", "b"]
 checkpoint = "toy_model_latest.pth"
 
+[by_format.a]
+"dataset.type" = "a"
+
 [actions.train]
 command = "toy train -e {config_path}"
 [actions.train.rules]

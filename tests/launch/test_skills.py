@@ -76,7 +76,7 @@ def test_skill_info_is_what_a_runner_reads(entry: CatalogEntry) -> None:
     assert (train["config_format"], train["mode"]) == ("yaml", "config")
     assert train["inputs"] == {
         "dataset.sources[0].image_dir": {"type": "folder", "optional": False},
-        "dataset.labels": {"type": "file", "optional": True},
+        "dataset.labels": {"type": "file", "optional": False},
     }
     assert "container_image" not in train
     assert info["actions"]["inference"]["container_image"] == catalog.image("toy", "inference").image
@@ -84,10 +84,9 @@ def test_skill_info_is_what_a_runner_reads(entry: CatalogEntry) -> None:
     sources = info["data_sources"]["train"]["dataset.sources"]
     assert (sources["source"], sources["multiple_sources"]) == ("train_datasets", True)
     assert sources["mapping"]["image_dir"] == {"path": "images.tar.gz", "runtime": "images", "type": "folder"}
-    assert info["data_sources"]["train"]["dataset.labels"]["path_from_format"] == {
-        "a": "a.json",
-        "b": "b.json",
-    }
+    assert info["data_format"] == "a"
+    assert info["data_sources"]["train"]["dataset.labels"]["path"] == "a.json"
+    assert info["data_format_settings"] == {"dataset.type": "a"}
     assert info["spec_params"]["train"] == {"results_dir": "output_dir", "encryption_key": "key"}
     assert info["key_defaults"] == {"encryption_key": "tlt_encode"}
 
@@ -109,7 +108,15 @@ def test_the_page_has_front_matter_and_says_what_matters(entry: CatalogEntry) ->
     page = skills.package(entry, answer(), SOURCE)["SKILL.md"].decode()
     _, front, body = page.split("---\n", 2)
     assert yaml.safe_load(front) == {"name": "tao-train-toy", "description": entry.description}
-    for word in ("`train.lr`", "1e-07 to 1e-05", "one\\|two", "`model.crop`", "`huge`", "train.batch_size"):
+    for word in (
+        "`train.lr`",
+        "1e-07 to 1e-05",
+        "one\\|two",
+        "`model.crop`",
+        "`huge`",
+        "`dataset.type=a`",
+        "train.batch_size",
+    ):
         assert word in body
 
 

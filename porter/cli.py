@@ -166,6 +166,39 @@ def doctor(given: Given) -> None:
     commands.doctor(given)
 
 
+@app.command()
+@with_options("scope", "format")
+def models(given: Given) -> None:
+    """List the TAO networks that can be trained: task, actions, data formats, AutoML."""
+    from porter import commands
+
+    commands.models(given)
+
+
+@app.command()
+@with_options("model", "action", "format")
+def image(given: Given) -> None:
+    """Show the image and the command that run an action of a TAO network."""
+    from porter import commands
+
+    commands.image(given)
+
+
+skills = typer.Typer(
+    help="Packages of TAO networks for NVIDIA's skill bank.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(skills, name="skills")
+
+
+@skills.command("build")
+@with_options("model", "tao_pytorch", "tao_core", "skill", "format")
+def skills_build(given: Given) -> None:
+    """Write a network's package from the dataclasses of a clone: schemas, spec templates, skill info."""
+    from porter import commands
+
+    commands.skills_build(given)
+
+
 images = typer.Typer(
     help="Images for containers where NVIDIA's are not at hand.", no_args_is_help=True, rich_markup_mode=None
 )

@@ -139,9 +139,26 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "output": _option(
         str, "", "--output", text="Where the page goes. [WORKSPACE/results/review.html]", metavar="FILE"
     ),
+    "model": (
+        Annotated[str, typer.Argument(help="TAO network; `porter models` lists them.", metavar="MODEL")],
+        _REQUIRED,
+    ),
+    "scope": _option(
+        str, "all", "--scope", text="Which networks: all, or automl for those that can be searched."
+    ),
+    "action": _option(
+        str, _REQUIRED, "--action", text="What is run; `porter models` lists it by network.", metavar="ACTION"
+    ),
+    "format": _option(str, "text", "--format", text="text or json."),
+    "skill": _option(
+        str, "", "--output", text="Folder of the package. [./<its name in the skill bank>]", metavar="DIR"
+    ),
 }
 
-_OTHERS = {"folder", "gate", "check", "output", "into", "list", "book", "only", "jobs", "again"}
+_OTHERS = {
+    *("folder", "gate", "check", "output", "into", "list", "book", "only", "jobs", "again"),
+    *("model", "scope", "action", "format", "skill"),
+}
 
 PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name not in _OTHERS)
 

@@ -253,6 +253,43 @@ def images_build(given: Given) -> None:
             ui.info(f"{name} is in {engine.name}'s image {built.image}; gates use it from now on")
 
 
+def models(given: Given) -> None:
+    """List the catalog."""
+    from porter.launch import catalog
+    from porter.report import catalog as shown
+
+    shown.show_models(catalog.rows(given.scope), as_json=_as_json(given))
+
+
+def image(given: Given) -> None:
+    """Show what runs an action."""
+    from porter.launch import catalog
+    from porter.report import catalog as shown
+
+    shown.show_image(catalog.image(given.model, given.action), as_json=_as_json(given))
+
+
+def skills_build(given: Given) -> None:
+    """Write a network's package and show what is in it."""
+    from porter.launch.build import build
+    from porter.report import catalog as shown
+
+    as_json = _as_json(given)
+    clones: dict[Repo, str] = {}
+    if given.tao_pytorch:
+        clones["tao-pytorch"] = str(Path(given.tao_pytorch).expanduser().absolute())
+    if given.tao_core:
+        clones["tao-core"] = str(Path(given.tao_core).expanduser().absolute())
+    made = build(given.model, clones, given.skill, Ui(quiet=as_json))
+    shown.show_skill(made, as_json=as_json)
+
+
+def _as_json(given: Given) -> bool:
+    if given.format not in ("text", "json"):
+        raise UsageError(f"--format {given.format} is not a format.", why="formats: text, json")
+    return bool(given.format == "json")
+
+
 def _walk_phases(
     session: PortSession, last: int, on_event: Callable[[Event], None]
 ) -> tuple[PhaseRecord, ...]:

@@ -1,7 +1,8 @@
 """The API contract: names and signatures of a TAO release that generated code relies on.
 
 ``python -m porter.reference.contract CLONE`` extracts it from a tao-pytorch clone; the result is
-committed under ``references/contract`` and holds facts only, no source text.
+committed under ``references/contract`` and holds facts only, no source text. What every network shares stands
+with image classification; each other network has a file of its own.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from typing import Any, Literal
 import msgspec
 
 from porter.errors import PorterError, UsageError
-from porter.records.base import Record, from_json, to_json
+from porter.records.base import Record, Task, from_json, to_json
 from porter.records.reference import BackboneEntry, Layout, Release, Repo
 from porter.reference.config import read_config_class
 from porter.reference.facts import assigned_attributes, bases, methods
 from porter.reference.modules import Module, Sources, Symbol
-from porter.reference.network import config_root
+from porter.reference.network import config_root, load_network, network_names
 from porter.reference.registry import read_registry
 from porter.reference.release import read_release
 from porter.reference.source import Snapshot
 from porter.resources import tree
 
 _REPO: Repo = "tao-pytorch"
+_COMMON_TASK: Task = "image-classification"
 _METHOD_KINDS = {"classmethod", "staticmethod", "property"}
 
 
@@ -95,9 +97,20 @@ class _Wanted(Record, frozen=True, kw_only=True):
     backbones: tuple[str, ...]
 
 
-def contract_path(release: Release) -> Path:
-    """Return the file with the contract of a release, whether or not it exists."""
-    return tree("references") / "contract" / f"{release.repo}-{release.version}.json"
+def contract_path(release: Release, network: str = "") -> Path:
+    """Return the file with the contract of a release, whether or not it exists.
+
+    Args:
+        release: of tao-pytorch.
+        network: whose own symbols are meant; empty for the common ones with image classification.
+    """
+    name = "-".join(part for part in (release.repo, release.version, network) if part)
+    return tree("references") / "contract" / f"{name}.json"
+
+
+def own_networks() -> tuple[str, ...]:
+    """Return the networks with a contract of their own, sorted."""
+    return tuple(name for name in network_names() if load_network(name, "in-repo").task != _COMMON_TASK)
 
 
 def load_contract(path: Path) -> Contract:
@@ -105,13 +118,18 @@ def load_contract(path: Path) -> Contract:
     return from_json(path.read_bytes(), Contract)
 
 
-def extract(clone: Path, release: Release) -> Contract:
+def extract(clone: Path, release: Release, network: str = "") -> Contract:
     """Return the contract as the commit of *release* in *clone* has it; absent symbols are left out.
+
+    Args:
+        clone: of tao-pytorch.
+        release: as read from it.
+        network: see :func:`contract_path`.
 
     Raises:
         WorkspaceError: the clone cannot be read, or a file in it does not parse.
     """
-    wanted = _wanted(release.layout)
+    wanted = _wanted_of(network, release.layout) if network else _wanted(release.layout)
     sources = Sources({_REPO: Snapshot(clone, release.commit)}, release)
     types = f"{config_root(release.layout)}.utils.types"
     symbols = {
@@ -132,9 +150,9 @@ def extract(clone: Path, release: Release) -> Contract:
     )
 
 
-def compare(contract: Contract, clone: Path, release: Release) -> tuple[Difference, ...]:
+def compare(contract: Contract, clone: Path, release: Release, network: str = "") -> tuple[Difference, ...]:
     """Return in what the clone departs from *contract*, sorted by symbol; empty where in nothing."""
-    return differences(contract, extract(clone, release))
+    return differences(contract, extract(clone, release, network))
 
 
 def differences(contract: Contract, found: Contract) -> tuple[Difference, ...]:
@@ -150,6 +168,14 @@ def differences(contract: Contract, found: Contract) -> tuple[Difference, ...]:
 def _wanted(layout: Layout) -> _Wanted:
     text = (tree("references") / "contract" / "symbols.toml").read_text(encoding="utf-8")
     return msgspec.toml.decode(text.replace("{config}", config_root(layout)), type=_Wanted)
+
+
+def _wanted_of(name: str, layout: Layout) -> _Wanted:
+    """Return what references/networks says that a port of the network imports and extends."""
+    network = load_network(name, layout)
+    classes = msgspec.structs.asdict(network.classes).values()
+    schema = network.config.experiment.partition(":")[0]
+    return _Wanted(symbols=(*classes, *network.symbols.values(), f"{schema}:*"), backbones=())
 
 
 def _expand(sources: Sources, pattern: str) -> Iterator[tuple[str, Symbol, str]]:
@@ -298,7 +324,7 @@ def _shown(value: Any) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the contract of a tao-pytorch clone; ``--write`` puts it where porter looks for it."""
+    """Print the common contract of a clone; ``--write`` puts it, and each network's, where porter looks."""
     paths = [item for item in arguments if not item.startswith("-")]
     options = {item for item in arguments if item.startswith("-")}
     try:
@@ -307,16 +333,19 @@ def main(arguments: Sequence[str]) -> int:
                 "One clone is wanted.", next_step="python -m porter.reference.contract CLONE [--write]"
             )
         release = read_release(_REPO, Path(paths[0]))
-        contract = extract(Path(paths[0]), release)
+        contracts = {
+            contract_path(release, network): extract(Path(paths[0]), release, network)
+            for network in ("", *own_networks())
+        }
     except PorterError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     if "--write" in options:
-        path = contract_path(release)
-        path.write_bytes(to_json(contract))
-        sys.stdout.write(f"{path}\n")
+        for path, contract in contracts.items():
+            path.write_bytes(to_json(contract))
+            sys.stdout.write(f"{path}\n")
     else:
-        sys.stdout.write(to_json(contract).decode())
+        sys.stdout.write(to_json(contracts[contract_path(release)]).decode())
     return 0
 
 

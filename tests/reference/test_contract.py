@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from porter.records.base import to_json
-from porter.reference.contract import Difference, compare, contract_path, extract, load_contract
+from porter.reference.contract import (
+    Difference,
+    compare,
+    contract_path,
+    extract,
+    load_contract,
+    own_networks,
+)
 from porter.reference.release import read_release
 from tests.real_clones import real_clone
 from tests.reference.trees import CONFIG, CV, DEFAULT_CONFIG, NETWORK, PL_MODULE, VIT, tao_tree
@@ -143,13 +150,15 @@ def test_the_committed_contract_holds_facts_only() -> None:
 
 
 @pytest.mark.real_tao
-def test_the_real_clone_is_the_committed_contract() -> None:
+@pytest.mark.parametrize("network", ["", *own_networks()])
+def test_the_real_clone_is_the_committed_contract(network: str) -> None:
     clone = real_clone("tao-pytorch")
     release = read_release("tao-pytorch", clone, revision="d99ff77")
+    committed = contract_path(release, network)
 
-    assert contract_path(release).name == COMMITTED.name
-    assert compare(load_contract(COMMITTED), clone, release) == ()
-    assert to_json(extract(clone, release)) == COMMITTED.read_bytes()
+    assert network or committed.name == COMMITTED.name
+    assert compare(load_contract(committed), clone, release, network) == ()
+    assert to_json(extract(clone, release, network)) == committed.read_bytes()
 
 
 @pytest.mark.real_tao

@@ -198,7 +198,7 @@ def _refuse_unknown(key: str, entries: list[dict[str, Any]], known: set[Any], pa
     ]
     if strange:
         raise DataError(
-            f"{len(strange)} of {len(entries)} annotations of {path} have a {key} that nothing has.",
+            f"{len(strange)} of {len(entries)} annotations of {path} have a value of {key} that nothing has.",
             why=f"such as {_some(list(dict.fromkeys(json.dumps(value) for value in strange)))}",
         )
 

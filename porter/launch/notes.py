@@ -102,8 +102,8 @@ def release_notes(source: SkillSource, image: str) -> Iterator[str]:
     """Yield that the image is of another release than the schema, as far as its name says so."""
     if image and source.version not in image:
         yield (
-            f"the schema is that of {source.repository} {source.version}, and {image} does not say that it is of "
-            "that release: other releases have other keys"
+            f"the schema is that of {source.repository} {source.version}, and {image} does not say that it "
+            "is of that release: other releases have other keys"
         )
 
 

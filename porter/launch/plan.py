@@ -10,6 +10,7 @@ import msgspec
 from porter.errors import DataError, SettingError, UsageError
 from porter.launch import notes, schema
 from porter.launch import settings as typed
+from porter.launch.data import REMOTE
 from porter.launch.places import Places, fill, read_by
 from porter.launch.routing import credentials, search
 from porter.launch.settings import Fields
@@ -74,14 +75,16 @@ def plan(
         return values[key] if key in values else fields.default(key)
 
     start, start_note = _start(found, options, given.values, value)
-    if start and start.key not in given.values:
+    if start and (start.key not in given.values or start.source.startswith(REMOTE)):
         values[start.key] = places.checkpoint(start.source)
     _require(found, given.values, facts)
     _compare_classes(facts)
     made = schema.action_schema(answer, found, ACTION, source)
     searchable = made["automl_default_parameters"]
     route = search(options.automl, found, searchable, given.values, value, profile)
-    uris = [*(known.uri for known in facts.values()), *([start.source] if start else [])]
+    uris = [known.uri for known in facts.values()]
+    # A path that was set is the job's own, and no name of NGC's.
+    uris += [start.source] if start and values[start.key] != start.source else []
     replaced = [key for key in filled if key in given.values and given.values[key] != filled[key]]
     return TrainPlan(
         model=found.name,
@@ -106,6 +109,11 @@ def plan(
             *given.warnings,
             *warnings,
             *(f"--set {key} takes the place of what the dataset gives" for key in replaced),
+            *(
+                f"{key} is given {one} as it is, and networks read no S3: --train-data and --eval-data stage it"
+                for key, one in values.items()
+                if isinstance(one, str) and one.startswith(REMOTE)
+            ),
             *notes.same_set_warnings(facts),
             *notes.batch_warnings(found, facts, gpus * nodes, value),
             *notes.hardware_warnings(found, gpus),
@@ -212,9 +220,10 @@ def _start(
         return _started(chosen, options.base, usable)
     for base in usable:
         if values.get(base.key):
-            return StartPoint(key=base.key, part=base.part, source=values[base.key]), (
-                f"{base.key} is taken as it was typed: the job has to find it there"
-            )
+            started = StartPoint(key=base.key, part=base.part, source=values[base.key])
+            if started.source.startswith(REMOTE):
+                return started, f"{base.key} gets what is staged of {started.source}"
+            return started, f"{base.key} is taken as it was typed: the job has to find it there"
     resumes = [key for key, rule in found.actions[ACTION].rules.items() if rule == "resume_model"]
     if any(values.get(key) for key in resumes):
         return None, "a training that goes on from its own checkpoint takes no other one"

@@ -177,7 +177,7 @@ def test_too_few_classes_are_refused_with_the_number_that_does() -> None:
 
 
 def test_a_class_count_is_asked_for() -> None:
-    with pytest.raises(UsageError, match="needs dataset.num_classes") as caught:
+    with pytest.raises(UsageError, match=r"needs dataset\.num_classes") as caught:
         planned("dino")
     assert caught.value.next_step == "--set dataset.num_classes=5"
 
@@ -253,6 +253,23 @@ def test_a_checkpoint_that_was_set_stands_as_it_was_typed() -> None:
     made = dino("model.pretrained_backbone_path=/x.pth")
     assert made.spec["model"]["pretrained_backbone_path"] == "/x.pth"
     assert made.staged == ()
+    relative = planned("mal", "train.pretrained_model_path=w/x.pth", platform="virtualenv")
+    assert relative.credentials == ()
+
+
+def test_a_checkpoint_of_s3_is_staged_however_it_was_given() -> None:
+    for made in (
+        planned("mal", "train.pretrained_model_path=s3://bucket/x.pth"),
+        planned("mal", base="s3://bucket/x.pth"),
+    ):
+        assert made.spec["train"]["pretrained_model_path"] == "/staged/weights/x.pth"
+        assert made.staged == (Staged(source="s3://bucket/x.pth", target="/staged/weights/x.pth"),)
+        assert "ACCESS_KEY" in [credential.name for credential in made.credentials]
+
+
+def test_s3_that_nothing_stages_is_said() -> None:
+    warnings = planned("mal", "dataset.val_img_dir=s3://bucket/images").warnings
+    assert [line for line in warnings if "networks read no S3" in line]
 
 
 def test_credentials_are_named_with_their_presence_alone() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from porter.launch.places import Places
-from porter.records.catalog import CatalogEntry, Origin, RequiredInput
+from porter.launch.data import REMOTE
+from porter.launch.places import Places, dataset_of
+from porter.records.catalog import CatalogEntry, DataSource, Origin, RequiredInput
 from porter.records.skills import SkillSource
 from porter.records.training import DataFacts, SearchRoute, TrainOptions
 
@@ -30,6 +31,23 @@ def batch_warnings(
     size, train = value(key) if key else None, facts.get("train")
     if isinstance(size, int) and train is not None and 0 < train.images < size * gpus:
         yield f"{train.images} training images are fewer than one batch on every GPU: {key}={size} x {gpus}"
+
+
+def s3_warnings(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the spec keys that are given S3 as it is."""
+    for key, value in values.items():
+        if isinstance(value, str) and value.startswith(REMOTE):
+            yield f"{key} gets {value} as it is, and networks read no S3: --train-data and --eval-data stage it"
+
+
+def unread_warnings(
+    found: CatalogEntry, read: Iterable[DataSource], facts: Mapping[Origin, DataFacts]
+) -> Iterator[str]:
+    """Yield the datasets that were given and that nothing of the spec reads."""
+    used = {dataset_of(source, facts) for source in read}
+    for origin in facts:
+        if origin not in used:
+            yield f"{found.title} reads no {origin} set of its own: {facts[origin].uri} is not used"
 
 
 def same_set_warnings(facts: Mapping[Origin, DataFacts]) -> Iterator[str]:

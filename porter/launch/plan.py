@@ -58,7 +58,8 @@ def plan(
     nodes = _count(options.nodes, "--nodes", found.launch.nodes, given.values)
     _refuse_nodes(nodes, options.platform)
     values = dict(found.by_format.get(format_, {}))
-    filled, warnings = fill(found, read_by(found, ACTION, format_), format_, facts, places)
+    read = read_by(found, ACTION, format_)
+    filled, warnings = fill(found, read, format_, facts, places)
     values |= filled
     values |= {
         key: places.results for key, rule in found.actions[ACTION].rules.items() if rule == "output_dir"
@@ -109,11 +110,8 @@ def plan(
             *given.warnings,
             *warnings,
             *(f"--set {key} takes the place of what the dataset gives" for key in replaced),
-            *(
-                f"{key} is given {one} as it is, and networks read no S3: --train-data and --eval-data stage it"
-                for key, one in values.items()
-                if isinstance(one, str) and one.startswith(REMOTE)
-            ),
+            *notes.s3_warnings(values),
+            *notes.unread_warnings(found, read, facts),
             *notes.same_set_warnings(facts),
             *notes.batch_warnings(found, facts, gpus * nodes, value),
             *notes.hardware_warnings(found, gpus),

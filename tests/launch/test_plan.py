@@ -14,7 +14,7 @@ from porter.records.catalog import Origin
 from porter.records.skills import SchemaAnswer
 from porter.records.training import DataFacts, Mount, Staged, TrainOptions, TrainPlan
 from tests.launch.answers import SOURCE
-from tests.launch.fields import CLASSIFIER, DINO, dino_answer, mal_answer, schema_of
+from tests.launch.fields import CLASSIFIER, DINO, MAL, dino_answer, mal_answer, schema_of
 
 TRAIN = DataFacts(
     uri="/home/me/train", kind="coco", images=40, annotations=60, categories=4, max_category_id=4
@@ -308,6 +308,25 @@ def test_a_data_key_that_was_set_wins_and_is_said() -> None:
     made = dino("dataset.val_data_sources=[{image_dir: /i, json_file: /j}]")
     assert made.spec["dataset"]["val_data_sources"] == [{"image_dir": "/i", "json_file": "/j"}]
     assert "--set dataset.val_data_sources takes the place of what the dataset gives" in made.warnings
+
+
+def test_a_set_that_nothing_reads_is_said() -> None:
+    fields = {"dataset.segment.root_dir", "dataset.segment.num_classes", "dataset.segment.palette"}
+    kinds = {"num_classes": ("int", 2), "palette": ("list", [])}
+    described = {key: kinds.get(key.rpartition(".")[2], ("string", "")) for key in fields}
+    answer = schema_of(
+        MAL | {key: {"type": kind, "default": default} for key, (kind, default) in described.items()}
+    )
+    files: dict[Origin, DataFacts] = {
+        "train": DataFacts(uri="/t", kind="files"),
+        "eval": DataFacts(uri="/v", kind="files"),
+    }
+    settings = ("dataset.segment.num_classes=3", "dataset.segment.palette=[{label_id: 0}]")
+    made = planned("segformer", *settings, facts=files, answer=answer)
+    assert "SegFormer reads no eval set of its own: /v is not used" in made.warnings
+    assert made.spec["dataset"]["segment"]["root_dir"] == "/data/train"
+    assert [mount.source for mount in made.mounts] == ["/t"]
+    assert [note for note in made.notes if "only that its files are there" in note]
 
 
 def test_an_image_of_another_release_is_said() -> None:

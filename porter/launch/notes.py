@@ -37,7 +37,7 @@ def s3_warnings(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield the spec keys that are given S3 as it is."""
     for key, value in values.items():
         if isinstance(value, str) and value.startswith(REMOTE):
-            yield f"{key} gets {value} as it is, and networks read no S3: --train-data and --eval-data stage it"
+            yield f"{key} gets {value} as it is, and networks read no S3: --train-data, --eval-data stage it"
 
 
 def unread_warnings(

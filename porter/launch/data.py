@@ -124,12 +124,16 @@ def _coco(folder: Path, images: str, archives: tuple[str, ...]) -> DataFacts:
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON.", why=str(error)) from error
+        raise DataError(
+            f"{path} is no JSON.", why=str(error), next_step="write it anew, as COCO has it"
+        ) from error
     listed = [_entries(document, name, path) for name in ("images", "annotations", "categories")]
     pictures, annotations, categories = listed
     for name, entries in zip(("images", "annotations", "categories"), listed, strict=True):
         if not entries:
-            raise DataError(f"{path} has no {name}.", why=_counts(*listed))
+            raise DataError(
+                f"{path} has no {name}.", why=_counts(*listed), next_step="add some, or name another dataset"
+            )
     _refuse_ids("categories", "id", categories, path)
     _refuse_ids("annotations", "category_id", annotations, path)
     _refuse_unknown("category_id", annotations, {entry["id"] for entry in categories}, path)
@@ -186,7 +190,11 @@ def _is_id(value: Any) -> bool:
 def _picture_ids(pictures: list[dict[str, Any]], path: Path) -> set[Any]:
     wrong = [entry.get("id") for entry in pictures if not isinstance(entry.get("id"), int | str)]
     if wrong:
-        raise DataError(f"{len(wrong)} of {len(pictures)} images of {path} have no id.")
+        raise DataError(
+            f"{len(wrong)} of {len(pictures)} images of {path} have no id.",
+            why=f"such as {_some([json.dumps(value) for value in wrong])}",
+            next_step="give each an id of its own",
+        )
     return {entry["id"] for entry in pictures}
 
 
@@ -200,6 +208,7 @@ def _refuse_unknown(key: str, entries: list[dict[str, Any]], known: set[Any], pa
         raise DataError(
             f"{len(strange)} of {len(entries)} annotations of {path} have a value of {key} that nothing has.",
             why=f"such as {_some(list(dict.fromkeys(json.dumps(value) for value in strange)))}",
+            next_step="add what they mean, or take them away",
         )
 
 
@@ -241,13 +250,17 @@ def _compare_classes(path: Path, folders: set[str], source: Path) -> None:
     try:
         names = {line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read.", why=str(error)) from error
+        raise DataError(f"{path} cannot be read.", why=str(error), next_step="write it anew") from error
     for these, others, what in (
         (folders, names, f"{source} has folders that {path.name} does not list"),
         (names, folders, f"{path} lists classes that have no folder in {source.name}"),
     ):
         if strange := sorted(these - others):
-            raise DataError(f"{what}: {len(strange)}.", why=_some(strange))
+            raise DataError(
+                f"{what}: {len(strange)}.",
+                why=_some(strange),
+                next_step=f"{path.name} has the name of each class folder on a line",
+            )
 
 
 def _inside(folder: Path, images: str) -> Callable[[str], bool]:
@@ -276,10 +289,18 @@ def _members(path: Path) -> tuple[list[str], list[str]]:
             with tarfile.open(path) as tar:
                 infos = [(member.name, member.isdir()) for member in tar]
     except (OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise DataError(f"{path} cannot be unpacked.", why=str(error) or type(error).__name__) from error
+        raise DataError(
+            f"{path} cannot be unpacked.",
+            why=str(error) or type(error).__name__,
+            next_step="pack it anew",
+        ) from error
     outside = [name for name, _ in infos if _leaves(name)]
     if outside:
-        raise DataError(f"{path} has files that would be unpacked outside its folder.", why=_some(outside))
+        raise DataError(
+            f"{path} has files that would be unpacked outside its folder.",
+            why=_some(outside),
+            next_step="pack it anew, with paths below the folder",
+        )
     own = f"{stem(path.name)}/"
     entries = [(PurePosixPath(name).as_posix(), is_folder) for name, is_folder in infos]
     entries = [(name, is_folder) for name, is_folder in entries if name not in (".", own.rstrip("/"))]

@@ -169,7 +169,10 @@ def with_profile(found: CatalogEntry, options: TrainOptions) -> tuple[TrainOptio
 
 def _count(asked: int, option: str, key: str, values: Mapping[str, Any]) -> int:
     if asked and values.get(key, asked) != asked:
-        raise UsageError(f"{option} {asked} and --set {key}={values[key]} contradict each other.")
+        raise UsageError(
+            f"{option} {asked} and --set {key}={values[key]} contradict each other.",
+            next_step="leave out one of them",
+        )
     return asked or int(values.get(key, 1))
 
 
@@ -282,7 +285,9 @@ def _compare_classes(facts: Mapping[Origin, DataFacts]) -> None:
     strange = sorted(set(other.classes) - set(train.classes))
     if strange:
         raise DataError(
-            f"{len(strange)} classes of {other.uri} are not in {train.uri}.", why=", ".join(strange[:3])
+            f"{len(strange)} classes of {other.uri} are not in {train.uri}.",
+            why=f"such as {', '.join(strange[:3])}",
+            next_step="take them away, or add them to the training set",
         )
 
 

@@ -109,7 +109,10 @@ def refuse(key: str, value: Any, found: CatalogEntry) -> None:
     for refused in found.refused:
         if key == refused.key and (not refused.values or value in refused.values):
             raise SettingError(
-                key, f"{found.name} cannot use {key}={value}.", why=refused.reason, next_step="choose another"
+                key,
+                f"{found.name} cannot use {key}={value}.",
+                why=refused.reason,
+                next_step="set another value, or leave it out",
             )
 
 
@@ -187,7 +190,10 @@ def _typed(key: str, text: str, described: dict[str, Any]) -> Any:
         value = read_(text)
     except (ValueError, TypeError, LookupError, yaml.YAMLError) as error:
         raise SettingError(
-            key, f"{key} does not take {text!r}.", why=f"it takes {expected or 'YAML'}"
+            key,
+            f"{key} does not take {text!r}.",
+            why=f"it takes {expected or 'YAML'}",
+            next_step=f"--set {key}=..., such as its default, {described.get('default')}",
         ) from error
     _range(key, value, described)
     return value
@@ -205,7 +211,12 @@ def _range(key: str, value: Any, described: dict[str, Any]) -> None:
             expected = f"at most {most:g}"
         else:
             expected = f"{least:g} to {most:g}"
-        raise SettingError(key, f"{key}={value} is out of range.", why=f"it takes {expected}")
+        raise SettingError(
+            key,
+            f"{key}={value} is out of range.",
+            why=f"it takes {expected}",
+            next_step=f"--set {key}={least if value < least else most:g}",
+        )
 
 
 def _bound(value: Any, otherwise: float) -> float:

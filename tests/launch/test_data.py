@@ -73,6 +73,7 @@ def test_wrong_annotations_are_refused_with_counts(
     with pytest.raises(DataError) as caught:
         looked_at(folder)
     assert said in str(caught.value)
+    assert caught.value.next_step
 
 
 def test_more_than_a_few_missing_images_are_counted(tmp_path: Path) -> None:

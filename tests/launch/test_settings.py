@@ -78,6 +78,7 @@ def test_what_a_field_does_not_take_is_refused(pair: str, said: str) -> None:
     with pytest.raises(SettingError) as caught:
         dino(pair)
     assert said in str(caught.value)
+    assert caught.value.next_step
 
 
 def test_a_pair_needs_both_halves() -> None:

@@ -184,6 +184,18 @@ def image(given: Given) -> None:
     commands.image(given)
 
 
+@app.command()
+@with_options(
+    *("model", "train_data", "eval_data", "base_checkpoint", "platform", "gpus", "nodes", "automl", "image"),
+    *("spec", "tao_pytorch", "tao_core", "plan_only", "format"),
+)
+def train(given: Given) -> None:
+    """Plan a training of a TAO network: spec, command, image, mounts, credentials. Launches nothing yet."""
+    from porter import commands
+
+    commands.train(given)
+
+
 skills = typer.Typer(
     help="Packages of TAO networks for NVIDIA's skill bank.", no_args_is_help=True, rich_markup_mode=None
 )

@@ -150,6 +150,46 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         str, _REQUIRED, "--action", text="What is run; `porter models` lists it by network.", metavar="ACTION"
     ),
     "format": _option(str, "text", "--format", text="text or json."),
+    "train_data": _option(
+        str, "", "--train-data", text="Training set: a local folder, or s3://BUCKET/PATH.", metavar="URI"
+    ),
+    "eval_data": _option(
+        str, "", "--eval-data", text="Validation set. [the training set, where its files do]", metavar="URI"
+    ),
+    "base_checkpoint": _option(
+        str,
+        "",
+        "--base-checkpoint",
+        text="Weights to start from: a file, s3://BUCKET/PATH, or NGC's ORG/TEAM/NAME:VERSION. [NGC's]",
+        metavar="URI",
+    ),
+    "platform": _option(
+        str,
+        "docker",
+        "--platform",
+        text="Where it runs: docker, kubernetes, slurm, brev or virtualenv.",
+        metavar="PLATFORM",
+    ),
+    "gpus": _option(int | None, None, "--gpus", text="GPUs of every node. [1]", metavar="N"),
+    "nodes": _option(
+        int | None, None, "--nodes", text="Nodes; kubernetes and slurm have several. [1]", metavar="N"
+    ),
+    "automl": _option(
+        str | None,
+        None,
+        "--automl",
+        text="on searches hyperparameters, off trains once. [on where the network has a search]",
+        metavar="on|off",
+    ),
+    "image": _option(str, "", "--image", text="Image to run in. [`porter image` shows it]", metavar="REF"),
+    "spec": _option(
+        list[str] | None,
+        None,
+        "--set",
+        text="A value of the spec, by key or by the network's short name for it.",
+        metavar="KEY=VALUE",
+    ),
+    "plan_only": _option(bool, False, "--dry-run", text="Show the plan, and start nothing."),
     "skill": _option(
         str, "", "--output", text="Folder of the package. [./<its name in the skill bank>]", metavar="DIR"
     ),
@@ -158,6 +198,8 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 _OTHERS = {
     *("folder", "gate", "check", "output", "into", "list", "book", "only", "jobs", "again"),
     *("model", "scope", "action", "format", "skill"),
+    *("train_data", "eval_data", "base_checkpoint", "platform", "gpus", "nodes", "automl", "image", "spec"),
+    "plan_only",
 }
 
 PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name not in _OTHERS)

@@ -43,7 +43,7 @@ def build(name: str, given: Mapping[Repo, str], output: str, ui: Ui) -> BuiltSki
     found = catalog.entry(name)
     folder = Path(output or found.skill).expanduser().absolute()
     _refuse_foreign(folder)
-    answer, source = _asked(found, given, ui)
+    answer, source = ask(found, given, ui)
     files = skills.package(found, answer, source)
     _write(folder, files)
     train = json.loads(files["schemas/train.schema.json"])
@@ -57,8 +57,12 @@ def build(name: str, given: Mapping[Repo, str], output: str, ui: Ui) -> BuiltSki
     )
 
 
-def _asked(found: CatalogEntry, given: Mapping[Repo, str], ui: Ui) -> tuple[SchemaAnswer, SkillSource]:
-    """Have the environment of the clone's release make the schema, in a sandbox of its own."""
+def ask(found: CatalogEntry, given: Mapping[Repo, str], ui: Ui) -> tuple[SchemaAnswer, SkillSource]:
+    """Have the environment of the clone's release make the schema, in a sandbox of its own.
+
+    Raises:
+        PorterError: there is no such clone or dataclass, or the probe failed.
+    """
     clone = clones.locate("tao-pytorch", given.get("tao-pytorch"))
     release = read_release("tao-pytorch", clone)
     config = catalog.config_of(found, release.layout)

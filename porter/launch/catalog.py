@@ -130,7 +130,7 @@ def spec_keys(found: CatalogEntry) -> tuple[str, ...]:
     for action in found.actions.values():
         keys |= {*action.rules, *([action.engine] if action.engine else [])}
     keys |= {found.launch.gpus, found.launch.gpu_ids, found.launch.nodes}
-    keys |= {found.launch.choice} if found.launch.choice else set()
+    keys |= {*found.launch.rate, *([found.launch.choice] if found.launch.choice else [])}
     keys |= {asked.key for asked in found.inputs}
     keys |= {*found.automl.carried, *found.shorthands.values()}
     keys |= {overlay.key for overlay in found.automl.overlay}

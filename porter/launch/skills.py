@@ -10,6 +10,7 @@ import msgspec
 
 from porter import __version__
 from porter.launch import catalog, schema
+from porter.launch.data import stem
 from porter.launch.page import skill_page
 from porter.records.catalog import CatalogEntry, DataPart, DataSource
 from porter.records.skills import SchemaAnswer, SkillSource
@@ -24,7 +25,6 @@ _SOURCES = {
     "inference": "inference_dataset",
     "calibration": "calibration_dataset",
 }
-_ARCHIVES = (".tar.gz", ".tgz", ".zip", ".tar")
 _KEY_FALLBACK = "tlt_encode"
 
 
@@ -114,18 +114,10 @@ def _data_sources(found: CatalogEntry, action: str) -> dict[str, Any]:
 def _part(part: DataPart) -> dict[str, Any]:
     if part.kind == "format":
         return {"value_from": "dataset_format", "optional": True}
-    described: dict[str, Any] = {"path": part.path, "runtime": _runtime(part.path), "type": part.kind}
+    described: dict[str, Any] = {"path": part.path, "runtime": stem(part.path), "type": part.kind}
     if part.list:
         described["list"] = True
     return described
-
-
-def _runtime(path: str) -> str:
-    """Return what an archive is unpacked to: the folder that is named like it."""
-    for ending in _ARCHIVES:
-        if path.endswith(ending):
-            return path.removesuffix(ending)
-    return path
 
 
 def _sources(found: CatalogEntry, action: str) -> list[DataSource]:

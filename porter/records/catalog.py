@@ -126,6 +126,7 @@ class Launch(Record, frozen=True, kw_only=True):
         gpus, gpu_ids, nodes: spec keys.
         strategy: of Lightning, on more than one GPU.
         choice: spec key that chooses another one, and *choices* what it takes.
+        rate: spec keys whose product with the number of GPUs is the learning rate; empty where one is.
         notes: what a plan has to say.
     """
 
@@ -136,6 +137,7 @@ class Launch(Record, frozen=True, kw_only=True):
     strategy: str
     choice: str = ""
     choices: tuple[str, ...] = ()
+    rate: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -42,7 +42,7 @@ def write(entry: CatalogEntry, monkeypatch: pytest.MonkeyPatch) -> Build:
     def asked(found: CatalogEntry, given: object, ui: Ui) -> tuple[SchemaAnswer, SkillSource]:
         return answer(), SOURCE
 
-    monkeypatch.setattr(build, "_asked", asked)
+    monkeypatch.setattr(build, "ask", asked)
     return lambda folder: build.build("toy", {}, str(folder), Ui(quiet=True))
 
 

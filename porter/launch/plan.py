@@ -1,0 +1,302 @@
+"""The plan of a training: records in, a record out; nothing is read and nothing is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from porter.errors import DataError, SettingError, UsageError
+from porter.launch import notes, schema
+from porter.launch import settings as typed
+from porter.launch.data import REMOTE
+from porter.launch.places import Places, fill, read_by
+from porter.launch.routing import credentials, search
+from porter.launch.settings import Fields
+from porter.records.catalog import BaseCheckpoint, CatalogEntry, Origin, SmallProfile
+from porter.records.skills import SchemaAnswer, SkillSource
+from porter.records.training import DataFacts, Platform, StartPoint, TrainOptions, TrainPlan
+
+ACTION = "train"
+
+_PORT = "29500"
+_ADDRESS = "{address of node 0}"
+_SEVERAL: tuple[Platform, ...] = ("kubernetes", "slurm")
+"""Platforms that give a job several nodes."""
+
+
+def plan(
+    found: CatalogEntry,
+    answer: SchemaAnswer,
+    source: SkillSource,
+    options: TrainOptions,
+    facts: Mapping[Origin, DataFacts],
+    present: Collection[str],
+    profile: SmallProfile | None = None,
+) -> TrainPlan:
+    """Return everything that a training is.
+
+    Args:
+        found: the network.
+        answer: the schema of the release.
+        source: where that comes from.
+        options: what was asked for, with the image to run in, and URIs as they are read.
+        facts: what is known of each dataset that was given.
+        present: names of the variables that the environment has.
+        profile: the small one, where it is what *options* have.
+
+    Raises:
+        UsageError: options contradict each other or the network; :class:`SettingError` names the setting.
+        DataError: the datasets do not fit each other.
+    """
+    fields = Fields(answer)
+    given = typed.read(options.settings, found, fields)
+    format_ = chosen_format(found, given.values)
+    places = Places(options.platform)
+    gpus = _count(options.gpus, "--gpus", found.launch.gpus, given.values)
+    nodes = _count(options.nodes, "--nodes", found.launch.nodes, given.values)
+    _refuse_nodes(nodes, options.platform)
+    values = dict(found.by_format.get(format_, {}))
+    read = read_by(found, ACTION, format_)
+    filled, warnings = fill(found, read, format_, facts, places)
+    values |= filled
+    values |= {
+        key: places.results for key, rule in found.actions[ACTION].rules.items() if rule == "output_dir"
+    }
+    values |= {found.launch.gpus: gpus, found.launch.gpu_ids: list(range(gpus)), found.launch.nodes: nodes}
+    values |= given.values
+    if len(values[found.launch.gpu_ids]) != gpus:
+        raise UsageError(
+            f"{found.launch.gpu_ids}={values[found.launch.gpu_ids]} and {gpus} GPUs do not go together.",
+            next_step="name as many ids as --gpus says",
+        )
+
+    def value(key: str) -> Any:
+        return values[key] if key in values else fields.default(key)
+
+    start, start_note = _start(found, options, given.values, value)
+    if start and (start.key not in given.values or start.source.startswith(REMOTE)):
+        values[start.key] = places.checkpoint(start.source)
+    _require(found, given.values, facts)
+    _compare_classes(facts)
+    made = schema.action_schema(answer, found, ACTION, source)
+    searchable = made["automl_default_parameters"]
+    route = search(options.automl, found, searchable, given.values, value, profile)
+    uris = [known.uri for known in facts.values()]
+    # A path that was set is the job's own, and no name of NGC's.
+    uris += [start.source] if start and values[start.key] != start.source else []
+    replaced = [key for key in filled if key in given.values and given.values[key] != filled[key]]
+    return TrainPlan(
+        model=found.name,
+        action=ACTION,
+        platform=options.platform,
+        format=format_,
+        release=f"{source.repository} {source.version} {source.commit}",
+        spec=_nested({key: one for key, one in values.items() if not fields.is_default(key, one)}),
+        command=found.actions[ACTION].command,
+        # A virtual environment is what runs there: no image is.
+        image=options.image if options.platform != "virtualenv" else "",
+        gpus=gpus,
+        nodes=nodes,
+        environment=_environment(gpus, nodes),
+        mounts=tuple(places.mounts.values()),
+        staged=tuple(places.staged.values()),
+        credentials=credentials(options.platform, options.image, uris, present),
+        search=route,
+        start=start,
+        data={str(origin): known for origin, known in facts.items()},
+        warnings=(
+            *given.warnings,
+            *warnings,
+            *(f"--set {key} takes the place of what the dataset gives" for key in replaced),
+            *notes.s3_warnings(values),
+            *notes.unread_warnings(found, read, facts),
+            *notes.same_set_warnings(facts),
+            *notes.batch_warnings(found, facts, gpus * nodes, value),
+            *notes.hardware_warnings(found, gpus),
+        ),
+        notes=(
+            *([start_note] if start_note else []),
+            *notes.data_notes(found, facts),
+            *notes.rate_notes(found, gpus, value),
+            *notes.launch_notes(found, gpus, nodes, value),
+            *notes.search_notes(found, route, searchable, given.values),
+            *notes.release_notes(source, options.image),
+            *notes.platform_notes(options, places, bool(profile)),
+        ),
+    )
+
+
+def chosen_format(found: CatalogEntry, values: Mapping[str, Any]) -> str:
+    """Return the data format that settings choose, or the network's first."""
+    for format_ in found.formats:
+        chooses = found.by_format.get(format_, {})
+        if all(values.get(key, value) == value for key, value in chooses.items()):
+            return format_
+    return found.formats[0]
+
+
+def with_profile(found: CatalogEntry, options: TrainOptions) -> tuple[TrainOptions, SmallProfile | None]:
+    """Return the options with data: those that were given, or the small profile where it is asked for.
+
+    Raises:
+        UsageError: there is no data, or the profile would be mixed with what a person set.
+    """
+    if options.train:
+        return options, None
+    profile = found.profile
+    names = {text.partition("=")[0] for text in options.settings}
+    keys = {found.shorthands.get(name, name) for name in names}
+    counted = keys & {asked.key for asked in found.inputs if asked.at_least}
+    if profile is None or options.automl != "on" or options.eval or counted:
+        small = "; --automl on without data and class count takes a small one of NVIDIA's"
+        raise UsageError(
+            "No training data was given.",
+            why="a class count alone is no dataset" if counted else "",
+            next_step=f"--train-data URI{small if profile else ''}",
+        )
+    if options.settings or options.base or options.gpus > 1 or options.nodes > 1:
+        raise UsageError(
+            f"The small profile of {found.name} is taken whole, or not at all.",
+            why="its data, class count and settings belong together, and are not mixed with others",
+            next_step="leave out --set, --base-checkpoint, --gpus and --nodes, or give --train-data URI",
+        )
+    settings = tuple(f"{key}={value}" for key, value in profile.settings.items())
+    changed = {"train": profile.train, "eval": profile.eval, "settings": settings}
+    return msgspec.structs.replace(options, **changed), profile
+
+
+def _count(asked: int, option: str, key: str, values: Mapping[str, Any]) -> int:
+    if asked and values.get(key, asked) != asked:
+        raise UsageError(
+            f"{option} {asked} and --set {key}={values[key]} contradict each other.",
+            next_step="leave out one of them",
+        )
+    return asked or int(values.get(key, 1))
+
+
+def _refuse_nodes(nodes: int, platform: Platform) -> None:
+    if nodes > 1 and platform not in _SEVERAL:
+        raise UsageError(
+            f"--platform {platform} gives a job one node.",
+            why=f"--nodes {nodes} was asked for",
+            next_step=f"--platform {' or '.join(_SEVERAL)}",
+        )
+
+
+def _environment(gpus: int, nodes: int) -> tuple[dict[str, str], ...]:
+    """Return the variables of each node; what TAO's launcher calls the world's size counts nodes."""
+    if nodes == 1:
+        return ()
+    return tuple(
+        {
+            "WORLD_SIZE": str(nodes),
+            "NODE_RANK": str(rank),
+            "MASTER_ADDR": _ADDRESS,
+            "MASTER_PORT": _PORT,
+            "NUM_GPU_PER_NODE": str(gpus),
+        }
+        for rank in range(nodes)
+    )
+
+
+def _start(
+    found: CatalogEntry, options: TrainOptions, values: Mapping[str, Any], value: Callable[[str], Any]
+) -> tuple[StartPoint | None, str]:
+    """Return the checkpoint to start from, and what to say of it."""
+    broken = {refused.key for refused in found.refused if not refused.values}
+    usable = [base for base in found.base if base.key not in broken]
+    if options.base:
+        if not usable:
+            raise UsageError(
+                f"{found.name} takes no base checkpoint.", next_step="leave out --base-checkpoint"
+            )
+        chosen = _key_of(options.base, usable)
+        if values.get(chosen.key):
+            raise UsageError(
+                f"--base-checkpoint and --set {chosen.key} name two checkpoints.",
+                next_step="leave out one of them",
+            )
+        return _started(chosen, options.base, usable)
+    for base in usable:
+        if values.get(base.key):
+            started = StartPoint(key=base.key, part=base.part, source=values[base.key])
+            if started.source.startswith(REMOTE):
+                return started, f"{base.key} gets what is staged of {started.source}"
+            return started, f"{base.key} is taken as it was typed: the job has to find it there"
+    resumes = [key for key, rule in found.actions[ACTION].rules.items() if rule == "resume_model"]
+    if any(values.get(key) for key in resumes):
+        return None, "a training that goes on from its own checkpoint takes no other one"
+    for base in usable:
+        if base.default and all(value(key) == wanted for key, wanted in base.when.items()):
+            return _started(base, base.default, usable)
+    known = [name for base in usable for name in base.known]
+    others = f"; NGC has {', '.join(known)}" if known else ""
+    return None, f"training starts from scratch: no default checkpoint fits{others}"
+
+
+def _key_of(uri: str, usable: list[BaseCheckpoint]) -> BaseCheckpoint:
+    for base in usable:
+        if uri in (base.default, *base.known):
+            return base
+    # A file does not say which it is; one of the whole model brings its backbone along.
+    return next((base for base in usable if base.part == "model"), usable[0])
+
+
+def _started(chosen: BaseCheckpoint, uri: str, usable: list[BaseCheckpoint]) -> tuple[StartPoint, str]:
+    note = (
+        f"{chosen.key} gets {uri}: weights of the {'whole model' if chosen.part == 'model' else 'backbone'}"
+    )
+    if chosen.note:
+        note += f" ({chosen.note})"
+    others = [base for base in usable if base.key != chosen.key]
+    note += "".join(f"; --set {base.key}=PATH starts from a {base.part} instead" for base in others)
+    if not uri.startswith(("/", "s3://")):
+        note += "; the name of the file is known once NGC has sent it"
+    return StartPoint(key=chosen.key, part=chosen.part, source=uri), note
+
+
+def _require(found: CatalogEntry, values: Mapping[str, Any], facts: Mapping[Origin, DataFacts]) -> None:
+    for asked in found.inputs:
+        if asked.actions and ACTION not in asked.actions:
+            continue
+        least, why = notes.least(asked, facts)
+        if asked.key not in values:
+            raise UsageError(
+                f"{found.title} needs {asked.key}: {asked.title}.",
+                why=asked.reason,
+                next_step=f"--set {asked.key}={'...' if least is None else least}",
+            )
+        value = values[asked.key]
+        if least is not None and isinstance(value, int) and value < least:
+            raise SettingError(
+                asked.key,
+                f"{asked.key}={value} is too low.",
+                why=f"{why}; {asked.reason}",
+                next_step=f"--set {asked.key}={least}",
+            )
+
+
+def _compare_classes(facts: Mapping[Origin, DataFacts]) -> None:
+    train, other = facts.get("train"), facts.get("eval")
+    if train is None or other is None or not train.classes:
+        return
+    strange = sorted(set(other.classes) - set(train.classes))
+    if strange:
+        raise DataError(
+            f"{len(strange)} classes of {other.uri} are not in {train.uri}.",
+            why=f"such as {', '.join(strange[:3])}",
+            next_step="take them away, or add them to the training set",
+        )
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = {}
+    for key, value in values.items():
+        *sections, last = key.split(".")
+        place = spec
+        for name in sections:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return spec

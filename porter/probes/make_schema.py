@@ -85,6 +85,8 @@ def _section(annotation: Any) -> type | None:
 
 def _differences(section: Any, properties: dict[str, Any], prefix: str = "") -> Iterator[dict[str, Any]]:
     """Yield the fields whose value in an empty spec is another than in a template made of the schema."""
+    from porter.weights.kernel.plain import as_plain
+
     for field in dataclasses.fields(section):
         value, described = getattr(section, field.name), properties.get(field.name, {})
         if dataclasses.is_dataclass(value):
@@ -92,7 +94,11 @@ def _differences(section: Any, properties: dict[str, Any], prefix: str = "") -> 
             continue
         default = described.get("default")
         if not _alike(value, default):
-            yield {"key": f"{prefix}{field.name}", "value": _plain(value), "default_value": _plain(default)}
+            yield {
+                "key": f"{prefix}{field.name}",
+                "value": as_plain(value),
+                "default_value": as_plain(default),
+            }
 
 
 def _alike(value: Any, default: Any) -> bool:
@@ -113,19 +119,6 @@ def _keys(section: Any, prefix: str = "") -> Iterator[str]:
             value = kind()
         if dataclasses.is_dataclass(value):
             yield from _keys(value, f"{path}.")
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it."""
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float) and value == value and abs(value) != float("inf"):
-        return value
-    return repr(value)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,8 @@ def _import(name: str) -> Any:
 
 def _fields(section: Any, package: str, generated: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every field below a config dataclass; *package* is cut off class names."""
+    from porter.weights.kernel.plain import as_plain
+
     kind = type(section)
     for field in dataclasses.fields(kind):
         value = getattr(section, field.name)
@@ -69,8 +71,8 @@ def _fields(section: Any, package: str, generated: str, prefix: str = "") -> Ite
             path,
             {
                 "type": type(value).__name__ if nested else _spelled(field.type),
-                "default": None if nested else _plain(value),
-                "metadata": {key: _plain(item) for key, item in field.metadata.items()},
+                "default": None if nested else as_plain(value),
+                "metadata": {key: as_plain(item) for key, item in field.metadata.items()},
                 "owner": _dotted(_owner(kind, field.name), package),
                 "lineage": list(_lineage(type(value), package, generated)) if nested else [],
             },
@@ -103,23 +105,12 @@ def _lineage(kind: type, package: str, generated: str) -> Iterator[str]:
             return
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it."""
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float) and value == value and abs(value) != float("inf"):
-        return value
-    return repr(value)
-
-
 def _spec(path: str, experiment: Any, fields: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
     """Return what a spec says; a value that does not fit is named and left out, so that the rest is known."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+
+    from porter.weights.kernel.plain import as_plain
 
     try:
         text = OmegaConf.load(path)
@@ -155,7 +146,7 @@ def _spec(path: str, experiment: Any, fields: Mapping[str, Any], values: Mapping
     for key in (key for key, field in fields.items() if not field["lineage"] and key not in still_missing):
         try:
             value = OmegaConf.select(merged, key)
-            resolved[key] = _plain(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value)
+            resolved[key] = as_plain(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value)
         except OmegaConfBaseException as error:
             problems[key] = str(error).splitlines()[0]
     return {
@@ -202,11 +193,13 @@ def _drop(config: Any, key: str) -> bool:
 
 
 def _mapping(module: str) -> dict[str, Any] | None:
+    from porter.weights.kernel.plain import as_plain
+
     try:
         mapping = importlib.import_module(module).map_params
     except (ImportError, AttributeError):
         return None
-    plain: dict[str, Any] = _plain(mapping)
+    plain: dict[str, Any] = as_plain(mapping)
     return plain
 
 

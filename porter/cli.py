@@ -170,18 +170,18 @@ def doctor(given: Given) -> None:
 @with_options("scope", "format")
 def models(given: Given) -> None:
     """List the TAO networks that can be trained: task, actions, data formats, AutoML."""
-    from porter import commands
+    from porter import launching
 
-    commands.models(given)
+    launching.models(given)
 
 
 @app.command()
 @with_options("model", "action", "format")
 def image(given: Given) -> None:
     """Show the image and the command that run an action of a TAO network."""
-    from porter import commands
+    from porter import launching
 
-    commands.image(given)
+    launching.image(given)
 
 
 @app.command()
@@ -191,9 +191,9 @@ def image(given: Given) -> None:
 )
 def train(given: Given) -> None:
     """Plan a training of a TAO network: spec, command, image, mounts, credentials. Launches nothing yet."""
-    from porter import commands
+    from porter import launching
 
-    commands.train(given)
+    launching.train(given)
 
 
 skills = typer.Typer(
@@ -206,9 +206,9 @@ app.add_typer(skills, name="skills")
 @with_options("model", "tao_pytorch", "tao_core", "skill", "format")
 def skills_build(given: Given) -> None:
     """Write a network's package from the dataclasses of a clone: schemas, spec templates, skill info."""
-    from porter import commands
+    from porter import launching
 
-    commands.skills_build(given)
+    launching.skills_build(given)
 
 
 images = typer.Typer(

@@ -57,15 +57,9 @@ def plan(
     gpus = _count(options.gpus, "--gpus", found.launch.gpus, given.values)
     nodes = _count(options.nodes, "--nodes", found.launch.nodes, given.values)
     _refuse_nodes(nodes, options.platform)
-    values = dict(found.by_format.get(format_, {}))
     read = read_by(found, ACTION, format_)
     filled, warnings = fill(found, read, format_, facts, places)
-    values |= filled
-    values |= {
-        key: places.results for key, rule in found.actions[ACTION].rules.items() if rule == "output_dir"
-    }
-    values |= {found.launch.gpus: gpus, found.launch.gpu_ids: list(range(gpus)), found.launch.nodes: nodes}
-    values |= given.values
+    values = _values(found, format_, filled, places.results, gpus, nodes) | given.values
     if len(values[found.launch.gpu_ids]) != gpus:
         raise UsageError(
             f"{found.launch.gpu_ids}={values[found.launch.gpu_ids]} and {gpus} GPUs do not go together.",
@@ -165,6 +159,21 @@ def with_profile(found: CatalogEntry, options: TrainOptions) -> tuple[TrainOptio
     settings = tuple(f"{key}={value}" for key, value in profile.settings.items())
     changed = {"train": profile.train, "eval": profile.eval, "settings": settings}
     return msgspec.structs.replace(options, **changed), profile
+
+
+def _values(
+    found: CatalogEntry, format_: str, filled: Mapping[str, Any], results: str, gpus: int, nodes: int
+) -> dict[str, Any]:
+    """Return by spec key what format, data and machines say, before what a person sets."""
+    rules = found.actions[ACTION].rules
+    return {
+        **found.by_format.get(format_, {}),
+        **filled,
+        **{key: results for key, rule in rules.items() if rule == "output_dir"},
+        found.launch.gpus: gpus,
+        found.launch.gpu_ids: list(range(gpus)),
+        found.launch.nodes: nodes,
+    }
 
 
 def _count(asked: int, option: str, key: str, values: Mapping[str, Any]) -> int:

@@ -46,6 +46,19 @@ for model_type, kind in (("maskformer", "MaskFormer"), ("mask2former", "Mask2For
 print(json.dumps(answers))
 """
 
+CUT = """
+import json, numpy, transformers
+from PIL import Image
+from porter.probes import preprocess_parity
+mask = numpy.arange(64, dtype=numpy.uint8).reshape(8, 8) // 16
+processor = transformers.MaskFormerImageProcessor(
+    size={"height": 8, "width": 8}, size_divisor=8, do_reduce_labels=True, ignore_index=255
+)
+made = processor(Image.new("RGB", (8, 8)), segmentation_maps=mask.copy(), return_tensors="np")
+found = preprocess_parity._label_map(made)
+print(json.dumps({"found": found.tolist(), "wanted": numpy.where(mask == 0, 255, mask - 1).tolist()}))
+"""
+
 _SWIN = {
     "model_type": "swin",
     "image_size": 64,
@@ -86,18 +99,28 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def test_scores_are_what_image_processors_make_of_queries(tao_environment: Environment) -> None:
+def printed(environment: Environment, script: str) -> Any:
+    """Return what *script* prints last, as JSON, where it can import porter."""
     done = subprocess.run(
-        [tao_environment.python, "-c", COMPARED],
+        [environment.python, "-c", script],
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for found in json.loads(done.stdout.splitlines()[-1]).values():
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_scores_are_what_image_processors_make_of_queries(tao_environment: Environment) -> None:
+    for found in printed(tao_environment, COMPARED).values():
         assert found["right"] == 0
         assert found["wrong"] > 0
+
+
+def test_masks_that_a_processor_cuts_by_class_are_read_as_one(tao_environment: Environment) -> None:
+    answer = printed(tao_environment, CUT)
+    assert answer["found"] == answer["wanted"]
 
 
 @pytest.fixture(scope="module")

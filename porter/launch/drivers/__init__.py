@@ -1,0 +1,1 @@
+"""The platforms that jobs run on, each behind the same few calls."""

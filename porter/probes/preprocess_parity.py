@@ -142,7 +142,8 @@ class _Processors:
             return float(gap.max()) if numpy.isfinite(gap).all() else WORST
 
         levels = 255 * numpy.asarray(std, numpy.float64)[:, None, None]
-        reference, measured, exact = None, None, False
+        reference: Any = None
+        measured, exact = None, False
         if self.slow is not None:
             reference = process(self.slow, image, self._mode)
             exact = True

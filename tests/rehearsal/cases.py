@@ -103,7 +103,8 @@ def infer(
         cuda.memcpy_dtoh_async(host["logits"], device["logits"], stream)
     if skip != "synchronize":
         stream.synchronize()
-    return host["logits"].reshape(shapes["logits"]).copy()
+    logits: np.ndarray = host["logits"].reshape(shapes["logits"]).copy()
+    return logits
 
 
 def images(count: int, dtype: Any = np.float32) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 from porter.errors import UsageError
@@ -13,9 +14,17 @@ from porter.errors import UsageError
 HUB = "HF_TOKEN"
 REGISTRY = "NGC_KEY"
 NAMES = (HUB, REGISTRY, "HUGGING_FACE_HUB_TOKEN", "NGC_API_KEY", "NGC_CLI_API_KEY")
+OF_JOBS = (
+    *NAMES,
+    *("ACCESS_KEY", "SECRET_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("BREV_API_TOKEN", "WANDB_API_KEY"),
+)
+"""Everything that may be secret where jobs are started: NVIDIA's SDK hands such variables on by itself."""
 FILE = "PORTER_ENV_FILE"
 """Names a file of ``NAME=value`` lines that stands in for the environment."""
 
+_SHORTEST = 6
+"""What is shorter may well be a word of the text."""
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 
 
@@ -58,6 +67,25 @@ def without(variables: Mapping[str, str] | None = None) -> dict[str, str]:
         for name, value in (os.environ if variables is None else variables).items()
         if name not in NAMES
     }
+
+
+@contextlib.contextmanager
+def hidden(keep: Collection[str] = ()) -> Iterator[None]:
+    """Take the secrets of jobs out of the environment, but for those named, while the block runs."""
+    taken = {name: os.environ.pop(name) for name in OF_JOBS if name in os.environ and name not in set(keep)}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
+def redacted(text: str) -> str:
+    """Return *text* without the value of any secret that the environment has."""
+    for name in OF_JOBS:
+        value = os.environ.get(name, "")
+        if len(value) >= _SHORTEST:
+            text = text.replace(value, f"<{name}>")
+    return text
 
 
 def registry_key() -> str:

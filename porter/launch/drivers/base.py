@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import logging
+from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
+from porter import secrets
 from porter.errors import PorterError
 from porter.records.jobs import JobRequest, JobState, Started
 
 EXTRA = "pip install 'hf-tao-porter[train]'"
+
+SILENT = {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MPLBACKEND": "Agg",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "TELEMETRY_OPT_OUT": "yes",
+}
+"""Variables of every job: nothing is sent anywhere, TAO's own telemetry included."""
+
+_LOGGERS = ("tao_sdk", "tao_automl")
 
 _STATES: dict[str, JobState] = {
     "Pending": "pending",
@@ -76,3 +90,38 @@ def sdk(module: str) -> ModuleType:
 def state(said: str) -> JobState:
     """Return a state in porter's words."""
     return _STATES.get(said, "unknown")
+
+
+def read_local(results: Path, path: str) -> bytes | None:
+    """Return a file of results that lie on this machine."""
+    place = results / path
+    try:
+        return place.read_bytes() if place.is_file() else None
+    except OSError:
+        return None
+
+
+def list_local(results: Path) -> tuple[str, ...]:
+    """Return the files of results that lie on this machine, sorted."""
+    found = (path for path in results.rglob("*") if path.is_file())
+    return tuple(sorted(path.relative_to(results).as_posix() for path in found))
+
+
+class _Redacting(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return secrets.redacted(super().format(record))
+
+
+def keep_log(path: Path) -> None:
+    """Have what the SDK and the search say go to a file, and not to the terminal; no secret goes there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, delay=True)
+    handler.setFormatter(_Redacting("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        for old in list(logger.handlers):
+            logger.removeHandler(old)
+            old.close()
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

@@ -22,7 +22,7 @@ _COMMON = ("setup.py", "setup_l4t.py")
 def choose(
     found: CatalogEntry, venv: str, given: Mapping[Repo, str], worktrees: Mapping[Repo, Path], ui: Ui
 ) -> Interpreter:
-    """Return the environment for a network: the one that was named, else the managed one of a clone's release.
+    """Return the environment for a network: the one that was named, else the managed one of a release.
 
     Args:
         found: the network.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from porter.errors import UsageError
-from porter.launch.data import ARCHIVES, parts, stem
+from porter.launch.data import ARCHIVES, parts, stem, taken
 from porter.records.catalog import CatalogEntry, DataPart, DataSource, Origin
 from porter.records.training import DataFacts, Mount, Platform, Staged
 
@@ -34,6 +34,8 @@ class Places:
 
     def of(self, origin: Origin, facts: DataFacts, part: DataPart) -> str:
         """Return where a part of a dataset is found."""
+        if part.path in facts.fallbacks:
+            part = taken(part)
         # One folder that is two datasets is mounted once.
         name = self._names.setdefault(facts.uri, origin)
         archive = part.path.endswith(ARCHIVES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -91,7 +92,8 @@ class RunFolder:
 
     def schema(self) -> dict[str, Any]:
         """Return the schema of the action train, as it was when the run was made."""
-        made: dict[str, Any] = msgspec.json.decode((self.path / SCHEMA).read_bytes())
+        # It has bare Infinity in it, as NVIDIA's own schemas have.
+        made: dict[str, Any] = json.loads((self.path / SCHEMA).read_bytes())
         return made
 
     @contextlib.contextmanager

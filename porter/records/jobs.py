@@ -101,6 +101,7 @@ class Run(Record, frozen=True, kw_only=True):
         export: whether the trained model is exported in the end.
         interpreter: None where containers run the jobs.
         jobs: in the order in which they were started.
+        best: name of the trial that the search has chosen; empty where there is none.
     """
 
     name: str
@@ -109,3 +110,4 @@ class Run(Record, frozen=True, kw_only=True):
     export: bool = False
     interpreter: Interpreter | None = None
     jobs: tuple[Job, ...] = ()
+    best: str = ""

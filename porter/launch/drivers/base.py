@@ -125,3 +125,12 @@ def keep_log(path: Path) -> None:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
+
+
+def remove_local(results: str, endings: tuple[str, ...]) -> None:
+    """Remove files of results by their endings, where the results lie on this machine."""
+    folder = Path(results)
+    if results.startswith("/") and folder.is_dir():
+        for path in folder.rglob("*"):
+            if path.name.endswith(endings):
+                path.unlink(missing_ok=True)

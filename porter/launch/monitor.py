@@ -1,0 +1,73 @@
+"""Waiting for a job: asks the platform, and says every few minutes how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from porter.launch import progress, requests
+from porter.launch.drivers.base import Driver
+from porter.records.catalog import CatalogEntry, Metric
+from porter.records.jobs import ENDED, Job, JobState, Run
+from porter.records.progress import Progress
+from porter.records.training import Platform
+
+_HERE: tuple[Platform, ...] = ("virtualenv", "docker")
+_SECONDS_HERE, _SECONDS_THERE = 1.0, 15.0
+_LOST = 20
+"""So many answers without a state, one after the other, are a platform that has lost the job."""
+
+Tell = Callable[[Run, Job, JobState, Progress], None]
+
+
+class Monitor:
+    """Waits for jobs.
+
+    Args:
+        tell: is given what is known when a job begins to run, every *minutes*, and when it has ended.
+        minutes: between two of these.
+        pause: seconds between two questions to the platform; None for what suits it.
+    """
+
+    def __init__(self, tell: Tell, *, minutes: float = 5.0, pause: float | None = None) -> None:
+        self._tell = tell
+        self._minutes = minutes
+        self._pause = pause
+
+    def wait(self, driver: Driver, run: Run, job: Job, found: CatalogEntry) -> JobState:
+        """Return the state in which a job has ended."""
+        here = run.plan.platform in _HERE
+        pause = self._pause if self._pause is not None else _SECONDS_HERE if here else _SECONDS_THERE
+        told, before, unknown = 0.0, "", 0
+        while True:
+            state = driver.state(job.id)
+            unknown = unknown + 1 if state == "unknown" else 0
+            if unknown == _LOST:
+                state = "error"
+            due = time.monotonic() - told >= self._minutes * 60
+            if state in ENDED or (state == "running" and (due or before != state)):
+                self._tell(run, job, state, look(driver, run, job, found))
+                told = time.monotonic()
+            if state in ENDED:
+                return state
+            before = state
+            time.sleep(pause)
+
+
+def look(driver: Driver, run: Run, job: Job, found: CatalogEntry) -> Progress:
+    """Return how far a job is."""
+    status = driver.read(job.results, f"{job.action}/status.json") if job.results else None
+    spec = requests.with_values(run.plan.spec, job.values) if job.action == run.plan.action else {}
+    return progress.read_progress(status, spec=spec, metric=measured(run, found))
+
+
+def measured(run: Run, found: CatalogEntry) -> Metric:
+    """Return the metric of a run: the search's own, where it has one."""
+    search = run.plan.search
+    if not search.on or search.metric == found.metric.key:
+        return found.metric
+    changed = {"key": search.metric, "direction": search.direction, "evaluate": ""}
+    made: Metric = msgspec.structs.replace(found.metric, **changed)
+    return made

@@ -201,7 +201,9 @@ def train(given: Given) -> None:
 
 
 @app.command()
-@with_options("run", "eval_data", "spec", "monitor", "every", "go", "runs", "tao_pytorch", "tao_core", "format")
+@with_options(
+    "run", "eval_data", "spec", "monitor", "every", "go", "runs", "tao_pytorch", "tao_core", "format"
+)
 def evaluate(given: Given) -> None:
     """Evaluate what a run has trained; of a search, the best trial."""
     from porter import running

@@ -234,15 +234,15 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         "--monitor/--no-monitor",
         text="Follow the run to its end, or start it and leave it.",
     ),
-    "every": _option(
-        float, 5.0, "--every", text="Minutes between two lines of progress.", metavar="MINUTES"
-    ),
+    "every": _option(float, 5.0, "--every", text="Minutes between two lines of progress.", metavar="MINUTES"),
     "go": _option(bool, False, "--yes", text="Start without asking."),
     "runs": _option(
         str, "", "--runs", text="Folder of all runs. [$PORTER_RUNS, else ./porter-runs]", metavar="DIR"
     ),
     "run": (
-        Annotated[str, typer.Argument(help="Name or folder of a run; `porter jobs` lists them.", metavar="RUN")],
+        Annotated[
+            str, typer.Argument(help="Name or folder of a run; `porter jobs` lists them.", metavar="RUN")
+        ],
         _REQUIRED,
     ),
     "one_run": (

@@ -31,9 +31,9 @@ def skills_build(given: Given) -> None:
     from porter.launch.build import build
     from porter.report import catalog as shown
 
-    as_json = as_json(given)
-    made = build(given.model, schema_clones(given), given.skill, Ui(quiet=as_json))
-    shown.show_skill(made, as_json=as_json)
+    quiet = as_json(given)
+    made = build(given.model, schema_clones(given), given.skill, Ui(quiet=quiet))
+    shown.show_skill(made, as_json=quiet)
 
 
 def schema_clones(given: Given) -> dict[Repo, str]:

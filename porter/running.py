@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from porter.cli_options import Given
-from porter.errors import LeftRunningError, PorterError, UsageError
-from porter.launching import as_json, schema_clones
+from porter.errors import LeftRunningError, UsageError
 from porter.launch import runs
 from porter.launch.runs import RunFolder
+from porter.launching import as_json, schema_clones
 from porter.records.catalog import Origin
-from porter.records.jobs import Job, Run
-from porter.records.training import DataFacts, Platform, SearchOptions, TrainOptions
+from porter.records.training import AutoMlChoice, Platform, SearchOptions, TrainOptions
 from porter.ui import Ui
+
+if TYPE_CHECKING:
+    from porter.launch.monitor import Monitor, Tell
+
+_AUTOML: dict[str, AutoMlChoice] = {"default": "default", "auto": "default", "on": "on", "off": "off"}
 
 
 def train(given: Given) -> None:
@@ -25,7 +29,6 @@ def train(given: Given) -> None:
     from porter.launch import interpreter, ready, training
     from porter.report import training as shown
 
-    _check(given)
     quiet = as_json(given)
     ui = Ui(assume_yes=given.go, quiet=quiet)
     clones = schema_clones(given)
@@ -61,17 +64,17 @@ def is_run(given: Given) -> bool:
 
 def evaluate(given: Given) -> None:
     """Evaluate what a run has trained."""
-    _follow(given, "evaluate", {"eval": given.eval_data} if given.eval_data else {})
+    _act(given, "evaluate", "--eval-data", "eval", given.eval_data)
 
 
 def export(given: Given) -> None:
     """Export what a run has trained."""
-    _follow(given, "export", {})
+    _act(given, "export", "", None, "")
 
 
 def infer(given: Given) -> None:
     """Predict with what a run has trained."""
-    _follow(given, "inference", {"inference": given.infer_data} if given.infer_data else {})
+    _act(given, "inference", "--data", "inference", given.infer_data)
 
 
 def jobs(given: Given) -> None:
@@ -81,7 +84,11 @@ def jobs(given: Given) -> None:
 
     root = runs.root(given.runs)
     folders = [runs.find(root, given.one_run)] if given.one_run else runs.every(root)
-    shown.show_jobs([overview.look(folder) for folder in folders], one=bool(given.one_run), as_json=as_json(given))
+    seen = [overview.see(folder) for folder in folders]
+    for one in seen:
+        if one.unreachable:
+            Ui().warn(f"{one.run.name}: {one.unreachable} It is shown as it was noted.")
+    shown.show_jobs(seen, one=bool(given.one_run), as_json=as_json(given))
 
 
 def logs(given: Given) -> None:
@@ -91,42 +98,144 @@ def logs(given: Given) -> None:
 
     folder = _find(given.run, given)
     run = folder.load()
-    job = _job(run, given.job)
-    text = overview.driver_of(folder, run).logs(job.id, given.tail or None)
-    sys.stdout.write(secrets.redacted(text))
+    job = overview.job_of(run, given.job)
+    sys.stdout.write(secrets.hide(overview.driver_of(folder, run).logs(job.id, given.tail or None)))
 
 
 def cancel(given: Given) -> None:
     """End the jobs of a run."""
     from porter.launch import overview
 
-    ui = Ui()
     folder = _find(given.run, given)
-    ended = overview.cancel(folder)
-    ui.info(f"canceled: {', '.join(ended)}" if ended else f"{folder.path.name} has no job that runs")
+    stopped = overview.cancel(folder)
+    Ui().info(f"canceled: {', '.join(stopped)}" if stopped else f"no job of {folder.path.name} runs")
 
 
 def watch(given: Given) -> None:
     """Follow a run that another porter leads, or that was left alone."""
     from porter.launch import overview
-    from porter.report import jobs as shown
 
     folder = _find(given.run, given)
-    quiet = as_json(given)
-    ui = Ui(quiet=quiet)
+    ui = Ui(quiet=as_json(given))
     with _stoppable(folder):
-        overview.watch(folder, lambda *seen: ui.info(shown.progress_line(*seen)), minutes=given.every)
-    shown.show_end(overview.look(folder), as_json=quiet)
+        overview.watch(folder, _tell(ui), minutes=given.every)
+    _show(folder, given)
 
 
 def _lead(folder: RunFolder, given: Given, ui: Ui) -> None:
     """Hold a run and do what is left of it."""
     from porter.launch import leading
-    from porter.report import jobs as shown
 
+    try:
+        with folder.held(), _stoppable(folder):
+            leading.lead(folder, ui, _monitor(given, ui), follow=given.monitor)
+    finally:
+        _draw(folder, ui)
+    _show(folder, given)
+
+
+def _act(given: Given, action: str, option: str, origin: Origin | None, uri: str) -> None:
+    """Run an action on what a run has trained."""
+    from porter.launch import acting, leading
+
+    folder = _find(given.run, given)
+    ui = Ui(assume_yes=given.go, quiet=as_json(given))
+    asked = acting.prepare(
+        folder.load(), action, (origin, option, uri), given.spec or (), schema_clones(given), ui
+    )
     with folder.held(), _stoppable(folder):
-        leading.lead(
-            folder, ui, tell=lambda *seen: ui.info(shown.progress_line(*seen)), minutes=given.every,
+        leading.act(
+            folder,
+            action,
+            ui,
+            _monitor(given, ui),
+            facts=asked.facts,
+            values=asked.values,
             follow=given.monitor,
         )
     _show(folder, given)
+
+
+def _monitor(given: Given, ui: Ui) -> Monitor:
+    from porter.launch.monitor import Monitor
+
+    return Monitor(_tell(ui), minutes=given.every)
+
+
+def _tell(ui: Ui) -> Tell:
+    from porter.report.jobs import progress_line
+
+    return lambda run, job, state, seen: ui.info(progress_line(run, job, state, seen))
+
+
+def _show(folder: RunFolder, given: Given) -> None:
+    from porter.launch import overview
+    from porter.report import jobs as shown
+
+    shown.show_end(overview.see(folder), folder.path, as_json=_wants_json(given))
+
+
+def _draw(folder: RunFolder, ui: Ui) -> None:
+    """Draw curves and trials of a run beside its record."""
+
+
+@contextlib.contextmanager
+def _stoppable(folder: RunFolder) -> Iterator[None]:
+    """Tell who stops porter that jobs go on without it."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        name = folder.path.name
+        raise LeftRunningError(
+            f"porter stopped following {name}; what it has started goes on.",
+            next_step=f"porter resume {name} goes on with it, porter cancel {name} ends it",
+        ) from stop
+
+
+def _find(name: str, given: Given) -> RunFolder:
+    return runs.find(runs.root(given.runs), name)
+
+
+def _wants_json(given: Given) -> bool:
+    # `resume` is a command of ports too, and says --json as those do.
+    return bool(given.json) or as_json(given)
+
+
+def _options(given: Given) -> TrainOptions:
+    """Return what was asked for, checked as far as it needs no network.
+
+    Raises:
+        UsageError: an option has a value that it does not take.
+    """
+    for option, value, known in (
+        ("--platform", given.platform, get_args(Platform)),
+        ("--automl", given.automl or "on", ("on", "off", "auto")),
+    ):
+        if value not in known:
+            raise UsageError(f"{option} {value}: expected one of {', '.join(known)}.")
+    for option, number, least in (
+        ("--gpus", given.gpus, 0),
+        ("--nodes", given.nodes, 1),
+        ("--trials", given.trials or None, 1),
+    ):
+        if number is not None and number < least:
+            raise UsageError(f"{option} {number}: expected a number from {least} on.")
+    if given.every <= 0:
+        raise UsageError(f"--every {given.every:g}: expected minutes, such as 5 or 0.5.")
+    return TrainOptions(
+        train=given.train_data,
+        eval=given.eval_data,
+        base=given.base_checkpoint,
+        platform=given.platform,
+        gpus=given.gpus,
+        nodes=given.nodes or 0,
+        automl=_AUTOML[given.automl or "default"],
+        search=SearchOptions(
+            algorithm=given.algorithm,
+            trials=given.trials,
+            metric=given.metric,
+            vary=tuple(given.vary or ()),
+        ),
+        image=given.image,
+        settings=tuple(given.spec or ()),
+    )

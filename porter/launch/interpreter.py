@@ -19,16 +19,13 @@ ENTRY = Path(__file__).parent / "drivers" / "entry.py"
 _COMMON = ("setup.py", "setup_l4t.py")
 
 
-def choose(
-    found: CatalogEntry, venv: str, given: Mapping[Repo, str], worktrees: Mapping[Repo, Path], ui: Ui
-) -> Interpreter:
+def choose(found: CatalogEntry, venv: str, given: Mapping[Repo, str], ui: Ui) -> Interpreter:
     """Return the environment for a network: the one that was named, else the managed one of a release.
 
     Args:
         found: the network.
         venv: folder of a virtual environment with TAO in it; empty where none was named.
-        given: clones that were named.
-        worktrees: those of the port that the network comes from; empty for a network of TAO's own.
+        given: clones that were named, or worktrees of the port that the network comes from.
         ui: where progress goes.
 
     Raises:
@@ -47,7 +44,7 @@ def choose(
                 next_step=f"install the wheel of tao-pytorch: {shlex.quote(f'{prefix}/bin/pip')} install ...",
             )
         return Interpreter(prefix=str(prefix))
-    clone = worktrees.get("tao-pytorch") or clones.locate("tao-pytorch", given.get("tao-pytorch"))
+    clone = clones.locate("tao-pytorch", given.get("tao-pytorch"))
     release = read_release("tao-pytorch", clone)
     if not release.environment:
         raise WorkspaceError(
@@ -62,12 +59,8 @@ def choose(
     if environment is None:
         with ui.working(f"building the environment {release.environment} (once per machine)"):
             environment = environments.ensure(release.environment, progress=ui.progress)
-    core = [worktrees["tao-core"]] if "tao-core" in worktrees else []
-    core += [Path(given["tao-core"])] if "tao-core" in given and not core else []
-    return Interpreter(
-        prefix=environment.prefix,
-        python_path=(*environment.python_path, *map(str, core), str(clone)),
-    )
+    core = [given["tao-core"]] if "tao-core" in given else []
+    return Interpreter(prefix=environment.prefix, python_path=(*environment.python_path, *core, str(clone)))
 
 
 def call(interpreter: Interpreter, command: str) -> tuple[Path, tuple[str, ...]]:

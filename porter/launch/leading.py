@@ -80,7 +80,7 @@ def bring(
     facts: Mapping[Origin, DataFacts],
     ui: Ui,
 ) -> None:
-    """Bring what the training, and an action after it, read; platforms of other machines do that themselves."""
+    """Bring what training and an action after it read; other machines fetch that themselves."""
     if run.plan.platform not in requests.HERE:
         return
     more = requests.staged_of(found, run.plan, action, facts) if action else ()

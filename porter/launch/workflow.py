@@ -15,6 +15,7 @@ from porter.launch.monitor import Monitor
 from porter.launch.runs import RunFolder, ended, now
 from porter.records.catalog import CatalogEntry, Origin
 from porter.records.jobs import Job, JobRequest, Run
+from porter.records.progress import Diagnosis
 from porter.records.training import DataFacts
 
 Make = Callable[[Job], JobRequest]
@@ -177,7 +178,7 @@ class Workflow:
     def _end(self, job: Job) -> Job:
         reason = ""
         if job.state == "error":
-            reason = diagnosis.reason(self.found, self.driver.logs(job.id, _TAIL))
+            reason = _why(diagnosis.diagnose(self.driver.logs(job.id, _TAIL), self.found.errors))
         job = msgspec.structs.replace(job, ended=now(), reason=reason)
         self.folder.put(job)
         return job
@@ -192,3 +193,10 @@ class Workflow:
             return ""
         chosen = checkpoints.choose(self.driver.files(job.results), self.found)
         return posixpath.join(job.results, chosen) if chosen else ""
+
+
+def _why(seen: Diagnosis) -> str:
+    """Return a diagnosis in one line."""
+    if seen.cause:
+        return f"{seen.cause}: {seen.fix}"
+    return " | ".join(seen.lines) or "it has printed nothing"

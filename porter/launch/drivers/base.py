@@ -109,7 +109,7 @@ def list_local(results: Path) -> tuple[str, ...]:
 
 class _Redacting(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return secrets.redacted(super().format(record))
+        return secrets.hide(super().format(record))
 
 
 def keep_log(path: Path) -> None:

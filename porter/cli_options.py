@@ -204,7 +204,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         metavar="NAME",
     ),
     "trials": _option(
-        int, 0, "--trials", text="How many, where the algorithm does not know it. [20]", metavar="N"
+        int | None, None, "--trials", text="How many, where the algorithm does not know it. [20]", metavar="N"
     ),
     "metric": _option(
         str,

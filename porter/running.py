@@ -216,7 +216,7 @@ def _options(given: Given) -> TrainOptions:
     for option, number, least in (
         ("--gpus", given.gpus, 0),
         ("--nodes", given.nodes, 1),
-        ("--trials", given.trials or None, 1),
+        ("--trials", given.trials, 1),
     ):
         if number is not None and number < least:
             raise UsageError(f"{option} {number}: expected a number from {least} on.")
@@ -232,7 +232,7 @@ def _options(given: Given) -> TrainOptions:
         automl=_AUTOML[given.automl or "default"],
         search=SearchOptions(
             algorithm=given.algorithm,
-            trials=given.trials,
+            trials=given.trials or 0,
             metric=given.metric,
             vary=tuple(given.vary or ()),
         ),

@@ -28,19 +28,17 @@ class Monitor:
     Args:
         tell: is given what is known when a job begins to run, every *minutes*, and when it has ended.
         minutes: between two of these.
-        pause: seconds between two questions to the platform; None for what suits it.
     """
 
-    def __init__(self, tell: Tell, *, minutes: float = 5.0, pause: float | None = None) -> None:
+    def __init__(self, tell: Tell, *, minutes: float) -> None:
         self._tell = tell
         self._minutes = minutes
-        self._pause = pause
 
     def wait(self, driver: Driver, run: Run, job: Job, found: CatalogEntry) -> JobState:
         """Return the state in which a job has ended."""
         here = run.plan.platform in _HERE
-        pause = self._pause if self._pause is not None else _SECONDS_HERE if here else _SECONDS_THERE
-        told, before, unknown = 0.0, "", 0
+        most = _SECONDS_HERE if here else _SECONDS_THERE
+        pause, told, before, unknown = most / 16, 0.0, "", 0
         while True:
             state = driver.state(job.id)
             unknown = unknown + 1 if state == "unknown" else 0
@@ -54,6 +52,7 @@ class Monitor:
                 return state
             before = state
             time.sleep(pause)
+            pause = min(2 * pause, most)
 
 
 def look(driver: Driver, run: Run, job: Job, found: CatalogEntry) -> Progress:

@@ -11,6 +11,7 @@ from porter.errors import PorterError
 from porter.launch import checkpoints, monitor, progress, requests
 from porter.launch.drivers import base
 from porter.launch.runs import now
+from porter.launch.searching import COUNTED
 from porter.records.jobs import Job, JobRequest, Run
 
 if TYPE_CHECKING:
@@ -123,7 +124,10 @@ class Search:
     def _prune(self) -> None:
         """Remove the checkpoints of trials that nothing needs any more; they would fill the disk."""
         best = self._search.get_best()
-        needed = {*self._search.get_required_checkpoint_job_ids(), *([best.job_id] if best else [])}
+        needed = {best.job_id} if best else set()
+        if self._plan.search.algorithm not in COUNTED and not self._search.is_complete():
+            # Others go on with trials that did well.
+            needed |= self._search.get_required_checkpoint_job_ids()
         for job in self._trials():
             if job.state in ("complete", "error") and job.id not in needed:
                 base.remove_local(job.results, checkpoints.ENDINGS)

@@ -11,7 +11,7 @@ import venv
 from pathlib import Path
 from typing import Any
 
-_COMMAND = '''\
+_COMMAND = """\
 import json, os, sys, time
 from pathlib import Path
 
@@ -50,18 +50,19 @@ if action == "train":
         value = 1.0 - abs(rate - 0.005) * 10 + epoch / 1000
         if control.get("measures", True):
             say(kpi={control["metric"]: str(value)}, message="Eval metrics generated.")
-        say(epoch=epoch, max_epoch=epochs - 1, time_per_epoch="0:00:01", eta="0:00:00", message="Training loop in progress")
+        say(epoch=epoch, max_epoch=epochs - 1, time_per_epoch="0:00:01", eta="0:00:00", message="in progress")
         (results / control["checkpoint"]).write_text(str(epoch + 1))
         (results / f"model_epoch_{epoch:03d}_step_00001.pth").write_text(str(epoch + 1))
 elif action == "evaluate":
-    say(kpi={"evaluated": Path(spec["evaluate"]["checkpoint"]).read_text()}, message="Evaluation metrics generated.")
+    seen = Path(spec["evaluate"]["checkpoint"]).read_text()
+    say(kpi={"evaluated": seen}, message="Evaluation metrics generated.")
 elif action == "export":
     place = spec["export"]["onnx_file"].replace("${results_dir}", spec["results_dir"])
     Path(place).write_text("onnx of " + Path(spec["export"]["checkpoint"]).read_text())
 elif action == "inference":
     (results / "result.csv").write_text(Path(spec["inference"]["checkpoint"]).read_text())
 say(message=f"{action.capitalize()} finished successfully.", status="SUCCESS")
-'''
+"""
 
 
 class StubTao:
@@ -85,8 +86,8 @@ class StubTao:
         """Change what the command does.
 
         Args:
-            values: ``seconds`` of an epoch; ``fails``, by action the learning rate above which it fails, 0 for
-                always; ``measures``, whether a training reports its metric.
+            values: ``seconds`` of an epoch; ``fails``, by action the learning rate above which it fails, 0
+                for always; ``measures``, whether a training reports its metric.
         """
         self._control |= values
         (self.prefix / "bin" / "control.json").write_text(json.dumps(self._control))

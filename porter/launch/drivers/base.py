@@ -23,7 +23,7 @@ SILENT = {
 }
 """Variables of every job: nothing is sent anywhere, TAO's own telemetry included."""
 
-_LOGGERS = ("tao_sdk", "tao_automl")
+_LOGGERS = ("tao_sdk", "tao_automl", "py.warnings")
 
 _STATES: dict[str, JobState] = {
     "Pending": "pending",
@@ -117,6 +117,8 @@ def keep_log(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, delay=True)
     handler.setFormatter(_Redacting("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    # The search's numerics warn where nobody can do anything about it.
+    logging.captureWarnings(True)
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         for old in list(logger.handlers):

@@ -45,7 +45,7 @@ def prepare(name: str, options: TrainOptions, given: Mapping[Repo, str], ui: Ui)
         eval=data.location(options.eval, "--eval-data") if options.eval else "",
         base=checkpoint(options.base) if options.base else "",
         image=options.image
-        or ("" if options.platform == "virtualenv" else catalog.image(name, "train").image),
+        or ("" if options.platform == "virtualenv" else catalog.resolve(found, "train").image),
     )
     answer, source = build.ask(found, given, ui)
     values = settings.read(options.settings, found, Fields(answer)).values

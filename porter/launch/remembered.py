@@ -58,9 +58,9 @@ def find(model: str) -> Remembered | None:
     """
     found = known().get(model) if _is_name(model) else None
     if found is None:
-        if _is_name(model) and not (Path(model) / OPTIONS_FILE).is_file():
-            return None
-        return _opened(Path(model))
+        folder = Path(model).expanduser()
+        there = (folder / OPTIONS_FILE).is_file() if _is_name(model) else folder.is_dir()
+        return _opened(folder) if model and there else None
     if not is_there(found):
         where = shlex.quote(found.workspace)
         raise WorkspaceError(

@@ -274,7 +274,7 @@ app.add_typer(skills, name="skills")
 
 
 @skills.command("build")
-@with_options("model", "tao_pytorch", "tao_core", "skill", "format")
+@with_options("model", "tao_pytorch", "tao_deploy", "tao_core", "skill", "format")
 def skills_build(given: Given) -> None:
     """Write a network's package from the dataclasses of a clone: schemas, spec templates, skill info."""
     from porter import launching

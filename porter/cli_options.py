@@ -144,7 +144,10 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         str, "", "--output", text="Where the page goes. [WORKSPACE/results/review.html]", metavar="FILE"
     ),
     "model": (
-        Annotated[str, typer.Argument(help="TAO network; `porter models` lists them.", metavar="MODEL")],
+        Annotated[
+            str,
+            typer.Argument(help="Network, or a port's folder; `porter models` lists them.", metavar="MODEL"),
+        ],
         _REQUIRED,
     ),
     "scope": _option(

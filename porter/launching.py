@@ -41,6 +41,8 @@ def schema_clones(given: Given) -> dict[Repo, str]:
     clones: dict[Repo, str] = {}
     if given.tao_pytorch:
         clones["tao-pytorch"] = str(Path(given.tao_pytorch).expanduser().absolute())
+    if given.tao_deploy:
+        clones["tao-deploy"] = str(Path(given.tao_deploy).expanduser().absolute())
     if given.tao_core:
         clones["tao-core"] = str(Path(given.tao_core).expanduser().absolute())
     return clones

@@ -26,7 +26,7 @@ _AUTOML: dict[str, AutoMlChoice] = {"default": "default", "auto": "default", "on
 
 def train(given: Given) -> None:
     """Plan a training, make a run of it, and follow that."""
-    from porter.launch import interpreter, ready, training
+    from porter.launch import build, interpreter, ready, training
     from porter.report import training as shown
 
     quiet = as_json(given)
@@ -44,7 +44,7 @@ def train(given: Given) -> None:
     ready.require(made.plan, ui)
     runner = None
     if made.plan.platform == "virtualenv":
-        runner = interpreter.choose(made.found, given.venv, clones, ui)
+        runner = interpreter.choose(made.found, given.venv, build.with_worktrees(made.found, clones), ui)
     schema = json.dumps(made.schema).encode()
     folder = runs.create(runs.root(given.runs), made.plan, schema, export=given.export, interpreter=runner)
     ui.info(f"run {folder.path}")

@@ -125,6 +125,13 @@ GATES: tuple[Gate, ...] = (
     ),
     _gate(5, "consistency-packages", "every package has its __init__.py", *_SCHEMA_FACTS),
     _gate(
+        5,
+        "catalog-entry",
+        "porter train knows the network, and every key that its entry names is a field of the schema",
+        "catalog-schema-tao-pytorch",
+        "catalog-schema-tao-deploy",
+    ),
+    _gate(
         6,
         "clean-environment",
         "the clones win over anything installed; tao-core is the release's",

@@ -19,10 +19,11 @@ CHECKER = ".github/hooks/check_license_header.py"
 
 _PACKAGES: dict[Repo, str] = {"tao-pytorch": "nvidia_tao_pytorch", "tao-deploy": "nvidia_tao_deploy"}
 _CHOICES = re.compile(r"\{([\w,\s]+)\}")
-_SUBTASKS: dict[Repo, tuple[str, ...]] = {
+SUBTASKS: dict[Repo, tuple[str, ...]] = {
     "tao-pytorch": ("train", "evaluate", "inference", "export"),
     "tao-deploy": ("gen_trt_engine", "inference", "evaluate"),
 }
+"""What the command of each repository is asked for."""
 
 
 def _repos(session: PortSession) -> tuple[Repo, ...]:
@@ -62,7 +63,7 @@ def _help_problems(name: str, repo: Repo, listed: TextRun) -> Iterator[str]:
         return
     # argparse lists the choices of an argument in braces; a log line may well have the word "train".
     choices = {word.strip() for found in _CHOICES.findall(listed.text) for word in found.split(",")}
-    absent = [task for task in _SUBTASKS[repo] if task not in choices]
+    absent = [task for task in SUBTASKS[repo] if task not in choices]
     if absent:
         yield f"`{name} --help` of {repo} does not list {', '.join(absent)}"
 

@@ -1,26 +1,32 @@
-"""The TAO networks that can be trained: the data in ``references/catalog``."""
+"""The networks that can be trained: TAO's own, by ``references/catalog``, and those of ports."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
+from porter.atomic import write_atomic
 from porter.errors import PorterError, UsageError
+from porter.launch import remembered
 from porter.records.base import Record
 from porter.records.catalog import CatalogEntry, CatalogRow, DataSource, ImageKind, ResolvedImage
-from porter.records.reference import Layout
-from porter.reference.network import config_root
+from porter.records.ported import Remembered
+from porter.records.reference import Layout, Repo
+from porter.reference.network import config_root, deploy_config_root
 from porter.resources import tree
 
 Scope = Literal["all", "automl"]
 
 _NEAR = 0.4
+_HEADER = "# Written by porter: what `porter train` knows of this network.\n"
+_REPOS: dict[ImageKind, Repo] = {"pytorch": "tao-pytorch", "deploy": "tao-deploy"}
 
 
 class _Toolkit(Record, frozen=True, kw_only=True):
@@ -32,20 +38,37 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (tree("references") / "catalog").glob("*.toml")))
 
 
-@functools.cache
 def entry(name: str) -> CatalogEntry:
     """Return what the catalog says of a network.
 
+    Args:
+        name: of one of TAO's own, of a ported one, or the folder of a port.
+
     Raises:
-        UsageError: it has none of that name; names the nearest.
+        UsageError: there is none of that name; names the nearest.
+        WorkspaceError: the port of that name is gone, or is not as far yet.
+        PorterError: its entry cannot be used.
     """
-    if name not in names():
+    if name in names():
+        return _own(name)
+    found = remembered.find(name)
+    if found is None:
         raise UsageError(
             f"There is no model {name!r} in the catalog.",
-            why=_near(name, names()),
+            why=_near(name, (*names(), *remembered.known())),
             next_step="porter models lists them all",
         )
-    return read(tree("references") / "catalog" / f"{name}.toml")
+    return _ported(found)
+
+
+def origin(name: str) -> Path | None:
+    """Return the workspace of the port that made a network; None for TAO's own.
+
+    Raises:
+        PorterError: as :func:`entry`.
+    """
+    workspace = entry(name).workspace
+    return Path(workspace) if workspace else None
 
 
 def rows(scope: str = "all") -> tuple[CatalogRow, ...]:
@@ -63,7 +86,7 @@ def rows(scope: str = "all") -> tuple[CatalogRow, ...]:
             why=f"scopes: {', '.join(get_args(Scope))}",
             next_step="--scope automl",
         )
-    every = (entry(name) for name in names())
+    every = [*map(entry, names()), *_every_ported()]
     return tuple(
         CatalogRow(
             name=found.name,
@@ -72,6 +95,7 @@ def rows(scope: str = "all") -> tuple[CatalogRow, ...]:
             actions=tuple(found.actions),
             formats=found.formats,
             automl=found.automl.enabled,
+            workspace=found.workspace,
         )
         for found in every
         if scope == "all" or found.automl.enabled
@@ -79,12 +103,20 @@ def rows(scope: str = "all") -> tuple[CatalogRow, ...]:
 
 
 def image(name: str, action: str) -> ResolvedImage:
-    """Return the image that runs an action, and its command.
+    """Return the image that runs an action of the network of a name, and its command.
 
     Raises:
         UsageError: the catalog has no such network, or the network no such action.
     """
-    found = entry(name)
+    return resolve(entry(name), action)
+
+
+def resolve(found: CatalogEntry, action: str) -> ResolvedImage:
+    """Return the image that runs an action of a network, and its command.
+
+    Raises:
+        UsageError: the network has no such action.
+    """
     if action not in found.actions:
         raise UsageError(
             f"{found.name} has no action {action!r}.",
@@ -99,12 +131,14 @@ def image(name: str, action: str) -> ResolvedImage:
         image=_image(found, chosen.image),
         command=chosen.command,
         engine_image=_image(found, "deploy") if chosen.engine else "",
+        code=str(Path(found.workspace) / _REPOS[chosen.image]) if found.workspace else "",
     )
 
 
-def config_of(found: CatalogEntry, layout: Layout) -> str:
+def config_of(found: CatalogEntry, layout: Layout, repo: Repo = "tao-pytorch") -> str:
     """Return the dataclass of a network's spec as ``package.module:Class``, for the layout of a release."""
-    return found.config.replace("{config}", config_root(layout))
+    root = deploy_config_root(layout) if repo == "tao-deploy" else config_root(layout)
+    return found.config.replace("{config}", root)
 
 
 def read(path: Path) -> CatalogEntry:
@@ -122,6 +156,11 @@ def read(path: Path) -> CatalogEntry:
     if problem:
         raise _broken(path, problem)
     return found
+
+
+def write(path: Path, found: CatalogEntry) -> None:
+    """Write an entry so that :func:`read` gives it back."""
+    write_atomic(path, _HEADER.encode() + msgspec.toml.encode(_plain(found)))
 
 
 def spec_keys(found: CatalogEntry) -> tuple[str, ...]:
@@ -154,6 +193,42 @@ def _image(found: CatalogEntry, kind: ImageKind) -> str:
     return found.images.get(kind) or _toolkit().images[kind]
 
 
+@functools.cache
+def _own(name: str) -> CatalogEntry:
+    return read(tree("references") / "catalog" / f"{name}.toml")
+
+
+def _ported(found: Remembered) -> CatalogEntry:
+    return msgspec.structs.replace(read(Path(found.entry)), workspace=found.workspace)
+
+
+def _every_ported() -> Iterator[CatalogEntry]:
+    """Yield the ported networks that can be had; one that cannot is told when it is asked for."""
+    for name, found in remembered.known().items():
+        # A name of TAO's own always means TAO's own.
+        if name not in names() and remembered.is_there(found):
+            with contextlib.suppress(PorterError):
+                yield _ported(found)
+
+
+def _plain(value: Any) -> Any:
+    """Return a record as TOML can have it: without the fields that have their default."""
+    if isinstance(value, Record):
+        return {
+            field.name: _plain(held)
+            for field in msgspec.structs.fields(value)
+            if (held := getattr(value, field.name)) != _default(field)
+        }
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    made = field.default_factory
+    return field.default if made is msgspec.NODEFAULT else made()
+
+
 def _near(name: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name, known, n=3, cutoff=_NEAR)
     return f"near it: {', '.join(near)}" if near else f"it has: {', '.join(known)}"
@@ -163,12 +238,14 @@ def _broken(path: Path, why: str) -> PorterError:
     return PorterError(
         f"The catalog's {path.name} cannot be used.",
         why=why,
-        next_step=f"mend references/catalog/{path.name}",
+        next_step=f"mend {path}",
     )
 
 
 def _problems(found: CatalogEntry, stem: str) -> Iterator[str]:
     """Yield what the record's types cannot say."""
+    if found.workspace:
+        yield "workspace is known where it is read, and stands in no file"
     if found.name != stem:
         yield f"it is named {stem}, and says name = {found.name!r}"
     for name, action in found.actions.items():

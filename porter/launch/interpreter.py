@@ -59,7 +59,7 @@ def choose(found: CatalogEntry, venv: str, given: Mapping[Repo, str], ui: Ui) ->
     if environment is None:
         with ui.working(f"building the environment {release.environment} (once per machine)"):
             environment = environments.ensure(release.environment, progress=ui.progress)
-    core = [given["tao-core"]] if "tao-core" in given else []
+    core = [given["tao-core"]] if release.layout == "core" and "tao-core" in given else []
     return Interpreter(prefix=environment.prefix, python_path=(*environment.python_path, *core, str(clone)))
 
 

@@ -49,7 +49,7 @@ def skill_page(
 def _actions(found: CatalogEntry) -> Iterator[str]:
     rows = []
     for name in found.actions:
-        resolved = catalog.image(found.name, name)
+        resolved = catalog.resolve(found, name)
         engine = f"; on an engine: `{resolved.engine_image}`" if resolved.engine_image else ""
         rows.append((name, f"`{resolved.command}`", f"`{resolved.image}`{engine}"))
     yield from _table("Actions", ("Action", "Command", "Image"), rows)

@@ -30,19 +30,11 @@ def action_schema(
     Raises:
         PorterError: the catalog sets a field that the dataclasses do not have.
     """
-    # The converter shows an optional section that is None as empty; the action that it belongs to needs it.
-    whole: dict[str, Any] = json.loads(answer.filled.get(action, answer.schema))
-    others = {name for name in found.actions if name not in (*_SHARED, action)}
-    # Beside the sections the converter leaves a list among them.
-    sections = {
-        name: described
-        for name, described in whole["properties"].items()
-        if isinstance(described, dict) and name not in others
-    }
+    whole, sections = _sections(answer, found, action)
     made: dict[str, Any] = {
         "type": whole["type"],
         "properties": sections,
-        "default": {name: value for name, value in whole["default"].items() if name in sections},
+        "default": action_default(answer, found, action),
         "popular": {name: value for name, value in whole.get("popular", {}).items() if name in sections},
     }
     for name in _LISTS:
@@ -66,6 +58,12 @@ def action_schema(
     return made
 
 
+def action_default(answer: SchemaAnswer, found: CatalogEntry, action: str) -> dict[str, Any]:
+    """Return the spec template of one action: what :func:`action_schema` has as its default."""
+    whole, sections = _sections(answer, found, action)
+    return {name: value for name, value in whole["default"].items() if name in sections}
+
+
 def leaf(properties: Mapping[str, Any], key: str) -> dict[str, Any] | None:
     """Return what a schema says of a dotted key; None where it has no such field."""
     found: dict[str, Any] = {"properties": properties}
@@ -75,6 +73,21 @@ def leaf(properties: Mapping[str, Any], key: str) -> dict[str, Any] | None:
             return None
         found = described
     return found
+
+
+def _sections(
+    answer: SchemaAnswer, found: CatalogEntry, action: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema of everything, and of it the sections of one action."""
+    # The converter shows an optional section that is None as empty; the action that it belongs to needs it.
+    whole: dict[str, Any] = json.loads(answer.filled.get(action, answer.schema))
+    others = {name for name in found.actions if name not in (*_SHARED, action)}
+    # Beside the sections the converter leaves a list among them.
+    return whole, {
+        name: described
+        for name, described in whole["properties"].items()
+        if isinstance(described, dict) and name not in others
+    }
 
 
 def _overlay(schema: dict[str, Any], overlay: Overlay) -> None:

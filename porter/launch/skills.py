@@ -13,7 +13,7 @@ from porter.launch import catalog, schema
 from porter.launch.data import stem
 from porter.launch.page import skill_page
 from porter.records.catalog import CatalogEntry, DataPart, DataSource
-from porter.records.skills import SchemaAnswer, SkillSource
+from porter.records.skills import DeploySchema, SchemaAnswer, SkillSource
 
 MANIFEST = "schemas/manifest.json"
 MADE = "x_porter"
@@ -28,23 +28,35 @@ _SOURCES = {
 _KEY_FALLBACK = "tlt_encode"
 
 
-def package(found: CatalogEntry, answer: SchemaAnswer, source: SkillSource) -> dict[str, bytes]:
+def package(
+    found: CatalogEntry, answer: SchemaAnswer, source: SkillSource, deploy: DeploySchema | None = None
+) -> dict[str, bytes]:
     """Return the files of the package by path; equal arguments give equal bytes.
 
     Args:
         found: the network.
         answer: what the probe made of its dataclasses.
         source: where those come from.
+        deploy: the same of tao-deploy; None where nobody looked, or the network has nothing there.
     """
     schemas = {action: schema.action_schema(answer, found, action, source) for action in found.actions}
     files: dict[str, bytes] = {}
     for action, made in schemas.items():
         files[f"schemas/{action}.schema.json"] = _json(made)
         files[f"references/{_template(action)}"] = _yaml(made["default"])
+    if deploy is not None and deploy.answer is not None:
+        for action in deploy_actions(found):
+            template = schema.action_default(deploy.answer, found, action)
+            files[f"references/{_template(f'deploy_{action}')}"] = _yaml(template)
     files["references/skill_info.yaml"] = _yaml(skill_info(found))
     files["SKILL.md"] = skill_page(found, schemas, answer.differences, source).encode()
-    files[MANIFEST] = _json(_manifest(found, answer, source, schemas, files))
+    files[MANIFEST] = _json(_manifest(found, answer, source, schemas, files, deploy))
     return dict(sorted(files.items()))
+
+
+def deploy_actions(found: CatalogEntry) -> tuple[str, ...]:
+    """Return the actions that the deploy image runs: on engines, or building one."""
+    return tuple(name for name, action in found.actions.items() if action.image == "deploy" or action.engine)
 
 
 def skill_info(found: CatalogEntry) -> dict[str, Any]:
@@ -55,7 +67,7 @@ def skill_info(found: CatalogEntry) -> dict[str, Any]:
         "network_arch": found.name,
         "description": found.description,
         "automl_enabled": found.automl.enabled,
-        "container_image": catalog.image(found.name, "train").image,
+        "container_image": catalog.resolve(found, "train").image,
         "data_format": found.formats[0],
         "data_format_settings": found.by_format.get(found.formats[0], {}),
         "gpu_spec_key": found.launch.gpus,
@@ -73,7 +85,7 @@ def _action(found: CatalogEntry, name: str) -> dict[str, Any]:
     for source in _sources(found, name):
         for key, part in _inputs(source):
             inputs[key] = {"type": part.kind, "optional": not source.required}
-    resolved = catalog.image(found.name, name)
+    resolved = catalog.resolve(found, name)
     return {
         "command": resolved.command,
         "config_format": "yaml",
@@ -140,6 +152,7 @@ def _manifest(
     source: SkillSource,
     schemas: dict[str, dict[str, Any]],
     files: dict[str, bytes],
+    deploy: DeploySchema | None,
 ) -> dict[str, Any]:
     listed = ("automl_default_parameters", "automl_disabled_parameters", "popular")
     return {
@@ -163,8 +176,22 @@ def _manifest(
             "source": msgspec.to_builtins(source),
             "overlays": [msgspec.to_builtins(overlay) for overlay in found.automl.overlay],
             "differences": [msgspec.to_builtins(difference) for difference in answer.differences],
+            **({"deploy": _deployed(found, deploy)} if deploy is not None else {}),
             "files": {name: digest(data) for name, data in sorted(files.items())},
         },
+    }
+
+
+def _deployed(found: CatalogEntry, deploy: DeploySchema) -> dict[str, Any]:
+    """Return where the templates for tao-deploy come from, or why there are none."""
+    if deploy.answer is None:
+        return {"missing": deploy.missing}
+    return {
+        "source": msgspec.to_builtins(deploy.source),
+        "spec_templates": {
+            action: f"../references/{_template(f'deploy_{action}')}" for action in deploy_actions(found)
+        },
+        "differences": [msgspec.to_builtins(difference) for difference in deploy.answer.differences],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,13 +49,14 @@ def prepare(name: str, options: TrainOptions, given: Mapping[Repo, str], ui: Ui)
     if options.image and not _IMAGE.fullmatch(options.image):
         raise UsageError(f"--image {options.image} names no image.", next_step="--image REGISTRY/NAME:TAG")
     options, profile = planned.with_profile(found, options)
+    _refuse_lost(found, options)
     options = msgspec.structs.replace(
         options,
         train=data.location(options.train, "--train-data"),
         eval=data.location(options.eval, "--eval-data") if options.eval else "",
         base=checkpoint(options.base) if options.base else "",
         image=options.image
-        or ("" if options.platform == "virtualenv" else catalog.image(name, "train").image),
+        or ("" if options.platform == "virtualenv" else catalog.resolve(found, "train").image),
     )
     answer, source = build.ask(found, given, ui)
     values = settings.read(options.settings, found, Fields(answer)).values
@@ -103,3 +105,20 @@ def checkpoint(uri: str) -> str:
         f"--base-checkpoint: {path} is no file.",
         next_step="name a file, s3://BUCKET/PATH, or one of NGC: ORG/TEAM/NAME:VERSION",
     )
+
+
+def _refuse_lost(found: CatalogEntry, options: TrainOptions) -> None:
+    """Refuse to start from a port's checkpoint that is gone.
+
+    Raises:
+        DataError: it is.
+    """
+    lost = [base.default for base in found.base if base.default.startswith("/")]
+    lost = [path for path in lost if not Path(path).is_file()]
+    keys = {text.partition("=")[0] for text in options.settings}
+    if lost and not options.base and not keys & {base.key for base in found.base}:
+        raise DataError(
+            f"{lost[0]} is gone.",
+            why=f"the port of {found.name} left its converted weights there, and training starts from them",
+            next_step=f"porter resume {shlex.quote(found.workspace)} --from 3, or --base-checkpoint URI",
+        )

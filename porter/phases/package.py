@@ -1,10 +1,10 @@
-"""Phase 5: console commands, documentation, headers, tests collected; then the cross-phase checklist."""
+"""Phase 5: console commands, documentation, headers, tests; the cross-phase checklist; the catalog."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from porter.gates import docs, package, unit_tests
+from porter.gates import docs, entry, package, unit_tests
 from porter.gates.consistency import consistency_gates
 from porter.records.gates import GateResult
 from porter.records.plan import FilePlan
@@ -33,3 +33,4 @@ def run(session: PortSession) -> Iterator[GateResult]:
     for repo in TESTED:
         yield unit_tests.collected_gate(session, f"tests-collected-{repo}", repo, test_files(session, repo))
     yield from consistency_gates(session)
+    yield entry.entry_gate(session)

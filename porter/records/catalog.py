@@ -247,6 +247,8 @@ class CatalogEntry(Record, frozen=True, kw_only=True):
         actions: in the order of a workflow.
         checkpoint: file name that training leaves behind.
         shorthands: spec key by the short name that a person may use for it.
+        workspace: of the port that made the network; empty for TAO's own. It stands in no file: whoever
+            reads the entry knows where it lay.
     """
 
     name: str
@@ -272,10 +274,16 @@ class CatalogEntry(Record, frozen=True, kw_only=True):
     shorthands: dict[str, str] = {}
     profile: SmallProfile | None = None
     images: dict[ImageKind, str] = {}
+    workspace: str = ""
 
 
 class CatalogRow(Record, frozen=True, kw_only=True):
-    """A network as ``porter models`` lists it; *automl* says whether its hyperparameters can be searched."""
+    """A network as ``porter models`` lists it.
+
+    Attributes:
+        automl: whether its hyperparameters can be searched.
+        workspace: of the port that it comes from; empty for TAO's own.
+    """
 
     name: str
     title: str
@@ -283,6 +291,7 @@ class CatalogRow(Record, frozen=True, kw_only=True):
     actions: tuple[str, ...]
     formats: tuple[str, ...]
     automl: bool
+    workspace: str = ""
 
 
 class ResolvedImage(Record, frozen=True, kw_only=True):
@@ -291,6 +300,7 @@ class ResolvedImage(Record, frozen=True, kw_only=True):
     Attributes:
         kind: which of the two images it is.
         engine_image: what runs the same command on a TensorRT engine; empty where nothing does.
+        code: worktree of a port, which no image has: it goes on PYTHONPATH. Empty for TAO's own networks.
     """
 
     model: str
@@ -299,3 +309,4 @@ class ResolvedImage(Record, frozen=True, kw_only=True):
     image: str
     command: str
     engine_image: str = ""
+    code: str = ""

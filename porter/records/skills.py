@@ -55,6 +55,19 @@ class SkillSource(Record, frozen=True, kw_only=True):
     commit: str
 
 
+class DeploySchema(Record, frozen=True, kw_only=True):
+    """What tao-deploy has for the spec of the same network.
+
+    Attributes:
+        answer, source: as of the trainer's; None where there is none.
+        missing: why there is none.
+    """
+
+    answer: SchemaAnswer | None = None
+    source: SkillSource | None = None
+    missing: str = ""
+
+
 class BuiltSkill(Record, frozen=True, kw_only=True):
     """A package that was written.
 
@@ -62,6 +75,7 @@ class BuiltSkill(Record, frozen=True, kw_only=True):
         folder: where.
         files: SHA-256 by path below it.
         differences: see :class:`Difference`; *searched* are the fields that AutoML varies.
+        notes: what is not in the package, and how it gets there.
     """
 
     model: str
@@ -70,3 +84,4 @@ class BuiltSkill(Record, frozen=True, kw_only=True):
     files: dict[str, str]
     searched: tuple[str, ...]
     differences: tuple[Difference, ...]
+    notes: tuple[str, ...] = ()

@@ -184,6 +184,11 @@ def config_root(layout: Layout) -> str:
     return _CONFIGS[layout]["config"]
 
 
+def deploy_config_root(layout: Layout) -> str:
+    """Return likewise the package for tao-deploy."""
+    return _CONFIGS[layout]["deploy_config"]
+
+
 def _filled(value: Any, layout: Layout) -> Any:
     if isinstance(value, str):
         is_file = PurePosixPath(value).suffix in {".py", ".yaml"}

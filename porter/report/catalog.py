@@ -18,11 +18,16 @@ def show_models(rows: Sequence[CatalogRow], *, as_json: bool) -> None:
     if as_json:
         emit(list(rows))
         return
-    table = [("MODEL", "TASK", "AUTOML", "FORMATS", "ACTIONS")]
+    table: list[tuple[str, ...]] = [("MODEL", "TASK", "AUTOML", "FORMATS", "ACTIONS")]
     table += [
         (row.name, row.task, "yes" if row.automl else "no", _some(row.formats), ", ".join(row.actions))
         for row in rows
     ]
+    if any(row.workspace for row in rows):
+        table = [
+            (*line, said)
+            for line, said in zip(table, ("PORTED IN", *(row.workspace for row in rows)), strict=True)
+        ]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for line in table:
         _say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -37,6 +42,8 @@ def show_image(resolved: ResolvedImage, *, as_json: bool) -> None:
     _say(f"command  {resolved.command}")
     if resolved.engine_image:
         _say(f"engine   {resolved.engine_image} runs the same command on a TensorRT engine")
+    if resolved.code:
+        _say(f"code     {resolved.code} has to be on PYTHONPATH: the image does not have it")
 
 
 def show_skill(built: BuiltSkill, *, as_json: bool) -> None:
@@ -48,6 +55,8 @@ def show_skill(built: BuiltSkill, *, as_json: bool) -> None:
     _say(f"folder    {built.folder}, {len(built.files)} files")
     _say(f"made of   {source.config}, {source.repository} {source.version} at {source.commit[:12]}")
     _say(f"searched  {', '.join(built.searched) or 'nothing'}")
+    for note in built.notes:
+        _say(f"note      {note}")
     if built.differences:
         _say(f"{len(built.differences)} fields have another value in a template than in an empty spec:")
     for item in built.differences:

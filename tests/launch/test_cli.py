@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Done, run_porter
+from tests.launch.workspaces import finished
 
 
 def porter(tmp_path: Path, *arguments: str | Path) -> Done:
@@ -28,6 +30,7 @@ def test_models_are_listed_for_people_and_machines(tmp_path: Path) -> None:
         "actions": ["train", "evaluate", "inference"],
         "formats": ["default"],
         "automl": True,
+        "workspace": "",
     }
 
 
@@ -37,6 +40,28 @@ def test_an_image_is_shown_for_people_and_machines(tmp_path: Path) -> None:
     assert done.out == f"image    {resolved['image']}\ncommand  {resolved['command']}\n"
     assert resolved["kind"] == "deploy"
     assert "on a TensorRT engine" in porter(tmp_path, "image", "dino", "--action", "evaluate").out
+
+
+def test_ported_networks_are_listed_with_their_workspaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTER_CACHE", str(tmp_path / "cache"))
+    workspace = finished(tmp_path / "port")
+    rows = porter(tmp_path, "models", "--format", "json").json
+    assert {row["name"] for row in rows if row["workspace"]} == {"tiny_vit"}
+    text = porter(tmp_path, "models").out.splitlines()
+    assert text[0].split()[-2:] == ["PORTED", "IN"]
+    line = next(line for line in text if line.startswith("tiny_vit "))
+    assert line.endswith(str(workspace.root))
+    for model in ("tiny_vit", "port"):
+        shown = porter(tmp_path, "image", model, "--action", "train").out
+        assert "command  tiny_vit train -e {config_path}\n" in shown
+        assert f"{workspace.root / 'tao-pytorch'} has to be on PYTHONPATH" in shown
+    shutil.rmtree(workspace.root)
+    gone = porter(tmp_path, "skills", "build", "tiny_vit")
+    assert gone.code == 4
+    assert f"gone from {workspace.root}" in gone.err
+    assert "tiny_vit" not in porter(tmp_path, "models").out
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,54 @@ def test_every_template_fits_the_dataclasses(built: Built, tao_environment: Envi
         assert len(merged.stdout.split()) == len(catalog.entry(name).actions)
 
 
+@pytest.mark.parametrize("name", ["dino", "classification_pyt"])
+def test_engines_have_templates_that_fit_tao_deploys_dataclasses(
+    name: str, cache: Path, tmp_path: Path, tao_environment: Environment
+) -> None:
+    clone = real_clone("tao-deploy")
+    arguments = ("--tao-pytorch", real_clone("tao-pytorch"), "--tao-deploy", clone, "--format", "json")
+    done = run_porter(cache, "skills", "build", name, *arguments, "--output", tmp_path / name)
+    assert done.code == 0, done.err
+    assert done.json["notes"] == []
+    folder = tmp_path / "deploy"
+    folder.mkdir()
+    for path in (tmp_path / name / "references").glob("spec_template_deploy_*.yaml"):
+        shutil.copy(path, folder / path.name.replace("_deploy", ""))
+    merged = subprocess.run(
+        [
+            tao_environment.python,
+            "-B",
+            "-c",
+            _MERGE,
+            f"nvidia_tao_deploy.config.{name}.default_config",
+            folder,
+        ],
+        env={"PYTHONPATH": str(clone)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(merged.stdout.split()) == 3
+    for action, section, key in (
+        ("gen_trt_engine", "gen_trt_engine", "onnx_file"),
+        ("evaluate", "evaluate", "trt_engine"),
+        ("inference", "inference", "trt_engine"),
+    ):
+        assert key in yaml.safe_load((folder / f"spec_template_{action}.yaml").read_text())[section]
+    assert git(clone, "status", "--porcelain") == ""
+
+
+def test_a_package_says_where_its_templates_for_engines_would_come_from(built: Built) -> None:
+    manifests = {
+        name: json.loads((folder / "schemas" / "manifest.json").read_text())["x_porter"]
+        for name, (folder, _) in built.items()
+    }
+    assert "no clone of tao-deploy" in manifests["dino"]["deploy"]["missing"]
+    assert "no clone of tao-deploy" in built["dino"][1]["notes"][0]
+    assert "deploy" not in manifests["mal"]
+    assert built["mal"][1]["notes"] == []
+
+
 def test_differences_are_those_of_the_facts(built: Built) -> None:
     pairs = {
         name: {item["key"]: (item["value"], item["default_value"]) for item in said["differences"]}

@@ -13,9 +13,9 @@ import yaml
 from porter.errors import ConflictError, PorterError, WorkspaceError
 from porter.launch import build, catalog, skills
 from porter.records.catalog import CatalogEntry
-from porter.records.skills import BuiltSkill, SchemaAnswer, SkillSource
+from porter.records.skills import BuiltSkill, DeploySchema, SchemaAnswer, SkillSource
 from porter.ui import Ui
-from tests.launch.answers import SOURCE, answer, toy
+from tests.launch.answers import SCHEMA, SOURCE, TOY, answer, toy
 
 FILES = {
     "SKILL.md",
@@ -213,3 +213,55 @@ def test_a_rename_that_fails_brings_the_old_package_back(
     with pytest.raises(PorterError, match="could not be written"):
         write(folder)
     assert tree(folder) == before
+
+
+DEPLOY_FILES = {f"references/spec_template_deploy_{action}.yaml" for action in ("evaluate", "inference")}
+"""The network's one action of the deploy image, and the one that runs on engines too."""
+
+
+def deploy_schema() -> DeploySchema:
+    """Return a schema in which evaluation has another default than the trainer's."""
+    changed = json.loads(json.dumps(SCHEMA))
+    changed["default"]["evaluate"] = {"trt_engine": "???"}
+    source = SkillSource(
+        config="deploy.config.toy.default_config:ExperimentConfig",
+        repository="tao-deploy",
+        version="7.0.1",
+        commit="beef",
+    )
+    return DeploySchema(answer=answer(changed), source=source)
+
+
+def test_engines_have_templates_of_tao_deploys_own_dataclasses(entry: CatalogEntry) -> None:
+    files = skills.package(entry, answer(), SOURCE, deploy_schema())
+    assert set(files) == FILES | DEPLOY_FILES
+    deployed = loaded(files, "references/spec_template_deploy_evaluate.yaml")
+    assert deployed["evaluate"] == {"trt_engine": "???"}
+    assert "inference" not in deployed
+    assert loaded(files, "references/spec_template_evaluate.yaml")["evaluate"] == {"batch_size": 1}
+    made = loaded(files, skills.MANIFEST)[skills.MADE]
+    assert made["deploy"]["source"]["commit"] == "beef"
+    assert {f"references/{Path(path).name}" for path in made["deploy"]["spec_templates"].values()} == (
+        DEPLOY_FILES
+    )
+    assert set(made["files"]) == set(files) - {skills.MANIFEST}
+
+
+def test_a_package_says_that_it_has_no_templates_for_engines(write: Build, tmp_path: Path) -> None:
+    made = write(tmp_path / "toy")
+    manifest = json.loads((tmp_path / "toy" / skills.MANIFEST).read_bytes())
+    assert "no clone of tao-deploy" in manifest[skills.MADE]["deploy"]["missing"]
+    assert made.notes == (f"no spec templates for tao-deploy: {manifest[skills.MADE]['deploy']['missing']}",)
+
+
+def test_nobody_looks_for_what_a_network_does_not_have(entry: CatalogEntry, tmp_path: Path) -> None:
+    plain = toy(
+        tmp_path, TOY.replace('engine = "evaluate.trt_engine"\n', "").replace('image = "deploy"\n', "")
+    )
+    assert build.ask_deploy(plain, {"tao-deploy": "/nowhere"}, Ui(quiet=True)) is None
+    assert "deploy" not in loaded(skills.package(plain, answer(), SOURCE), skills.MANIFEST)[skills.MADE]
+
+
+def test_a_clone_that_was_named_has_to_be_one(entry: CatalogEntry, tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="nowhere"):
+        build.ask_deploy(entry, {"tao-deploy": str(tmp_path / "nowhere")}, Ui(quiet=True))

@@ -17,8 +17,20 @@ from porter.records.skills import SchemaAnswer, SkillSource
 from tests.launch.answers import SOURCE
 from tests.launch.fields import CLASSIFIER, class_folders, coco, dino_answer, mal_answer, schema_of
 from tests.launch.test_cli import porter
+from tests.launch.workspaces import finished
 
-ANSWERS = {"dino": dino_answer(), "mal": mal_answer(), "classification_pyt": schema_of(CLASSIFIER)}
+PORTED = {
+    **CLASSIFIER,
+    "dataset.root_dir": {"type": "string", "default": ""},
+    "model.head.topk": {"type": "list", "default": [1, 5]},
+    "model.backbone.type": {"type": "categorical", "default": "tiny", "enum": ["tiny"]},
+}
+ANSWERS = {
+    "dino": dino_answer(),
+    "mal": mal_answer(),
+    "classification_pyt": schema_of(CLASSIFIER),
+    "tiny_vit": schema_of(PORTED),
+}
 SECRET = "hunter2-hunter2"
 
 
@@ -140,6 +152,40 @@ def test_an_unreadable_folder_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(DataError, match="cannot be read"):
         train("mal", "--train-data", data)
+
+
+def test_a_ported_model_starts_from_its_converted_weights(tmp_path: Path) -> None:
+    workspace = finished(tmp_path / "port")
+    data, other = (
+        class_folders(tmp_path / split, {"bee": 2, "ant": 1}, split=split) for split in ("train", "val")
+    )
+    arguments: tuple[str | Path, ...] = ("--train-data", data, "--eval-data", other, "--set", "num_classes=2")
+    arguments = (*arguments, "--platform", "virtualenv", "--automl", "off")
+    plans = [
+        json.loads(train(model, *arguments, "--format", "json")) for model in ("tiny_vit", workspace.root)
+    ]
+    assert plans[0] == plans[1]
+    made = plans[0]["spec"]
+    weights = workspace.results / "checkpoint" / "tiny_vit.pth"
+    assert made["model"]["backbone"] == {"pretrained_backbone_path": str(weights)}
+    assert made["dataset"]["root_dir"] == str(data)
+    # Of two classes there are no best five.
+    assert made["model"]["head"] == {"topk": [1]}
+    assert plans[0]["command"] == "tiny_vit train -e {config_path}"
+    mine = json.loads(train("tiny_vit", *arguments, "--set", "model.head.topk=[1,2]", "--format", "json"))
+    assert mine["spec"]["model"]["head"] == {"topk": [1, 2]}
+
+
+def test_converted_weights_that_are_gone_are_missed_before_a_job_does(tmp_path: Path) -> None:
+    workspace = finished(tmp_path / "port")
+    weights = workspace.results / "checkpoint" / "tiny_vit.pth"
+    weights.unlink()
+    arguments = ("tiny_vit", "--train-data", "s3://b/d", "--eval-data", "s3://b/v", "--set", "num_classes=2")
+    with pytest.raises(DataError, match=f"{weights} is gone") as error:
+        train(*arguments)
+    assert str(workspace.root) in error.value.next_step
+    (tmp_path / "own.pth").write_bytes(b"")
+    assert "own.pth" in train(*arguments, "--base-checkpoint", "own.pth")
 
 
 def test_there_is_no_launching_yet() -> None:

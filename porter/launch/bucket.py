@@ -142,7 +142,7 @@ class Bucket:
             raise DataError(f"{self.uri} cannot be read: {cause}.", next_step=fix) from None
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError):
             raise DataError(f"{self.uri} cannot be read: there are no keys.", next_step=_KEYS) from None
-        except exceptions.HTTPClientError as error:
+        except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
             raise DataError(
                 f"{self.uri} cannot be read: S3 does not answer.",
                 why=type(error).__name__,

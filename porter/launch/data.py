@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from porter.errors import DataError, UsageError
+from porter.launch.unpack import leaves
 from porter.records.catalog import CatalogEntry, DataPart, DataSource
 from porter.records.training import DataFacts
 
@@ -285,13 +286,9 @@ def _inside(folder: Path, images: str) -> Callable[[str], bool]:
     """Return what says whether the images hold a file, as the folder or as the archive that becomes it."""
     root = folder / stem(images)
     if root.is_dir():
-        return lambda name: not _leaves(name) and (root / name).is_file()
+        return lambda name: not leaves(name) and (root / name).is_file()
     names = set(_members(folder / images)[0])
-    return lambda name: not _leaves(name) and PurePosixPath(name).as_posix() in names
-
-
-def _leaves(name: str) -> bool:
-    return PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
+    return lambda name: not leaves(name) and PurePosixPath(name).as_posix() in names
 
 
 def _members(path: Path) -> tuple[list[str], list[str]]:
@@ -312,7 +309,7 @@ def _members(path: Path) -> tuple[list[str], list[str]]:
             why=str(error) or type(error).__name__,
             next_step="pack it anew",
         ) from error
-    outside = [name for name, _ in infos if _leaves(name)]
+    outside = [name for name, _ in infos if leaves(name)]
     if outside:
         raise DataError(
             f"{path} has files that would be unpacked outside its folder.",

@@ -77,7 +77,8 @@ def plan(
     if start and (start.key not in given.values or start.source.startswith(REMOTE)):
         values[start.key] = places.checkpoint(start.source)
     _require(found, given.values, facts)
-    _compare_classes(facts)
+    counts = {asked.key: given.values[asked.key] for asked in found.inputs if asked.key in given.values}
+    hold(found, counts, facts)
     made = schema.action_schema(answer, found, ACTION, source)
     searchable = made["automl_default_parameters"]
     route = search(options, found, made, given.values, value, profile)
@@ -103,6 +104,7 @@ def plan(
         credentials=credentials(options.platform, options.image, uris, present),
         search=route,
         start=start,
+        inputs=counts,
         data={str(origin): known for origin, known in facts.items()},
         warnings=(
             *given.warnings,
@@ -287,14 +289,30 @@ def _require(found: CatalogEntry, values: Mapping[str, Any], facts: Mapping[Orig
     for asked in found.inputs:
         if asked.actions and ACTION not in asked.actions:
             continue
-        least, why = notes.least(asked, facts)
         if asked.key not in values:
+            least, _ = notes.least(asked, facts)
             raise UsageError(
                 f"{found.title} needs {asked.key}: {asked.title}.",
                 why=asked.reason,
                 next_step=f"--set {asked.key}={'...' if least is None else least}",
             )
-        value = values[asked.key]
+
+
+def hold(found: CatalogEntry, values: Mapping[str, Any], facts: Mapping[Origin, DataFacts]) -> None:
+    """Hold what was set against the data, and the datasets against each other.
+
+    Args:
+        found: the network.
+        values: by spec key: of the required inputs.
+        facts: what is known of each dataset.
+
+    Raises:
+        SettingError: a value is too low for the data.
+        DataError: the datasets do not fit each other.
+    """
+    for asked in found.inputs:
+        value = values.get(asked.key)
+        least, why = notes.least(asked, facts)
         if least is not None and isinstance(value, int) and value < least:
             raise SettingError(
                 asked.key,
@@ -302,6 +320,7 @@ def _require(found: CatalogEntry, values: Mapping[str, Any], facts: Mapping[Orig
                 why=f"{why}; {asked.reason}",
                 next_step=f"--set {asked.key}={least}",
             )
+    _compare_classes(facts)
 
 
 def _compare_classes(facts: Mapping[Origin, DataFacts]) -> None:

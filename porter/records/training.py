@@ -145,6 +145,7 @@ class TrainPlan(Record, frozen=True, kw_only=True):
         gpus: of every node; 0 runs on the CPU.
         environment: variables of each node; empty for one node.
         start: None where training starts from scratch.
+        inputs: values by spec key that the data is held against, also those that are the default.
         warnings: what was changed or assumed; *notes* is what is good to know.
     """
 
@@ -164,6 +165,7 @@ class TrainPlan(Record, frozen=True, kw_only=True):
     credentials: tuple[Credential, ...] = ()
     search: SearchRoute
     start: StartPoint | None = None
+    inputs: dict[str, Any] = {}
     data: dict[str, DataFacts] = {}
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -20,6 +20,8 @@ from porter.ui import Ui
 
 if TYPE_CHECKING:
     from porter.launch.monitor import Monitor, Tell
+    from porter.records.jobs import Job, JobState, Run
+    from porter.records.progress import Progress
 
 _AUTOML: dict[str, AutoMlChoice] = {"default": "default", "auto": "default", "on": "on", "off": "off"}
 
@@ -83,12 +85,25 @@ def jobs(given: Given) -> None:
     from porter.report import jobs as shown
 
     root = runs.root(given.runs)
-    folders = [runs.find(root, given.one_run)] if given.one_run else runs.every(root)
-    seen = [overview.see(folder) for folder in folders]
+    seen = [
+        overview.see(folder)
+        for folder in ([_find(given.one_run, given)] if given.one_run else runs.every(root))
+    ]
     for one in seen:
         if one.unreachable:
             Ui().warn(f"{one.run.name}: {one.unreachable} It is shown as it was noted.")
-    shown.show_jobs(seen, one=bool(given.one_run), as_json=as_json(given))
+    quiet = as_json(given)
+    if given.one_run:
+        shown.show_run(seen[0].run, seen[0].progress, as_json=quiet)
+        return
+    # Of each run the job that runs, or ended last.
+    latest = {
+        one.run.name: one.progress[job.name]
+        for one in seen
+        for job in one.run.jobs
+        if job.name in one.progress
+    }
+    shown.show_jobs([one.run for one in seen], latest, as_json=quiet)
 
 
 def logs(given: Given) -> None:
@@ -126,11 +141,8 @@ def _lead(folder: RunFolder, given: Given, ui: Ui) -> None:
     """Hold a run and do what is left of it."""
     from porter.launch import leading
 
-    try:
-        with folder.held(), _stoppable(folder):
-            leading.lead(folder, ui, _monitor(given, ui), follow=given.monitor)
-    finally:
-        _draw(folder, ui)
+    with folder.held(), _stoppable(folder):
+        leading.lead(folder, ui, _monitor(given, ui), follow=given.monitor)
     _show(folder, given)
 
 
@@ -163,20 +175,41 @@ def _monitor(given: Given, ui: Ui) -> Monitor:
 
 
 def _tell(ui: Ui) -> Tell:
+    from datetime import datetime
+
+    import msgspec
+
     from porter.report.jobs import progress_line
 
-    return lambda run, job, state, seen: ui.info(progress_line(run, job, state, seen))
+    def tell(run: Run, job: Job, state: JobState, seen: Progress) -> None:
+        ui.info(progress_line(msgspec.structs.replace(job, state=state), seen, datetime.now().astimezone()))
+
+    return tell
 
 
 def _show(folder: RunFolder, given: Given) -> None:
+    """Draw what came of a run beside its record, and show it."""
     from porter.launch import overview
+    from porter.report import curves, trials
     from porter.report import jobs as shown
 
-    shown.show_end(overview.see(folder), folder.path, as_json=_wants_json(given))
-
-
-def _draw(folder: RunFolder, ui: Ui) -> None:
-    """Draw curves and trials of a run beside its record."""
+    seen = overview.see(folder)
+    run = seen.run
+    files: list[Path] = []
+    if run.plan.search.on:
+        files += trials.write_trials(folder.path, trials.trials_of(run.jobs, run.plan.search), run.name)
+    trained = run.best or "train"
+    if trained in seen.progress:
+        drawn = curves.write_curves(folder.path, seen.progress[trained], f"{run.name}, {trained}")
+        files += [drawn] if drawn else []
+    shown.show_end(
+        run,
+        seen.progress,
+        checkpoint=seen.checkpoint,
+        files=[str(path) for path in files],
+        actions=seen.actions,
+        as_json=_wants_json(given),
+    )
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 from porter.launch import catalog, overview, requests, staging
 from porter.launch.monitor import Monitor
+from porter.launch.recheck import recheck
 from porter.launch.runs import RunFolder
 from porter.launch.workflow import Workflow
 from porter.records.catalog import CatalogEntry, Origin
@@ -85,6 +86,7 @@ def bring(
         return
     more = requests.staged_of(found, run.plan, action, facts) if action else ()
     staging.stage((*run.plan.staged, *more), folder.path, ui)
+    folder.update(plan=recheck(run.plan, found, folder.path))
 
 
 def next_name(run: Run, action: str) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from porter.errors import PorterError, UsageError
-from porter.launch import catalog
+from porter.launch import catalog, checkpoints
 from porter.launch.drivers.base import Driver
 from porter.launch.drivers.choose import driver
 from porter.launch.monitor import Tell, look
@@ -20,11 +20,16 @@ _PAUSE = 2.0
 
 
 class Seen(NamedTuple):
-    """A run as it is now, and how far its jobs are, by name; of a platform that cannot be asked, why."""
+    """A run as it is now, and how far its jobs are, by name; of a platform that cannot be asked, why.
+
+    *checkpoint* is the trained model, and *actions* are those of the network.
+    """
 
     run: Run
     progress: dict[str, Progress]
     unreachable: str = ""
+    checkpoint: str = ""
+    actions: tuple[str, ...] = ()
 
 
 def driver_of(folder: RunFolder, run: Run) -> Driver:
@@ -42,9 +47,12 @@ def see(folder: RunFolder) -> Seen:
         # A porter that leads the run notes by itself what became of a job.
         jobs = tuple(job if ended(job) or not job.id else _now(asked, job) for job in run.jobs)
         run = msgspec.structs.replace(run, jobs=jobs)
-        return Seen(run, {job.name: look(asked, run, job, found) for job in jobs if job.results})
+        progress = {job.name: look(asked, run, job, found) for job in jobs if job.results}
+        model = _trained(run)
+        checkpoint = checkpoints.trained(asked, model, found) if model else ""
+        return Seen(run, progress, checkpoint=checkpoint, actions=tuple(found.actions))
     except PorterError as error:
-        return Seen(run, {}, str(error.what))
+        return Seen(run, {}, unreachable=error.what)
 
 
 def watch(folder: RunFolder, tell: Tell, *, minutes: float) -> None:
@@ -121,15 +129,19 @@ def trained(run: Run) -> Job:
     Raises:
         UsageError: there is none yet.
     """
-    wanted = run.best if run.plan.search.on else "train"
-    for job in run.jobs:
-        if job.name == wanted and job.state == "complete":
-            return job
+    model = _trained(run)
+    if model is not None:
+        return model
     raise UsageError(
         f"{run.name} has no trained model yet.",
         why="its search is not at its end" if run.plan.search.on else "its training is not at its end",
         next_step=f"porter jobs {run.name}; porter resume {run.name} goes on with it",
     )
+
+
+def _trained(run: Run) -> Job | None:
+    wanted = run.best if run.plan.search.on else "train"
+    return next((job for job in run.jobs if job.name == wanted and job.state == "complete"), None)
 
 
 def _now(asked: Driver, job: Job) -> Job:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from porter.errors import UsageError
-from porter.launch.data import ARCHIVES, parts, stem, taken
+from porter.launch.data import ARCHIVES, REMOTE, parts, stem, taken
 from porter.records.catalog import CatalogEntry, DataPart, DataSource, Origin
 from porter.records.training import DataFacts, Mount, Platform, Staged
 
@@ -39,7 +39,8 @@ class Places:
         # One folder that is two datasets is mounted once.
         name = self._names.setdefault(facts.uri, origin)
         archive = part.path.endswith(ARCHIVES)
-        if facts.kind == "remote":
+        # Also one that was looked at since it is staged.
+        if facts.uri.startswith(REMOTE):
             return self._stage(f"{facts.uri}/{part.path}".rstrip("/"), f"{name}/{stem(part.path)}", archive)
         if part.path in facts.archives:
             return self._stage(f"{facts.uri}/{part.path}", f"{name}/{stem(part.path)}", True)

@@ -50,7 +50,7 @@ def stage(
     if not wanted:
         return ()
     with _written(), cache.locked(folder / FOLDER, "staging", ui.progress):
-        notes = {one.target: one for one in _noted(folder)}
+        notes = {one.target: one for one in noted(folder)}
         for one in wanted:
             source = sources.find(one, endpoint)
             known = notes.get(one.target)
@@ -167,7 +167,8 @@ def _counted(brought: Brought) -> str:
     return f"{brought.files} file{'s' if brought.files > 1 else ''}, {sources.size(brought.bytes)}"
 
 
-def _noted(folder: Path) -> tuple[Brought, ...]:
+def noted(folder: Path) -> tuple[Brought, ...]:
+    """Return what is in a run's folder already."""
     try:
         return from_json((folder / NOTES).read_bytes(), tuple[Brought, ...])
     except (FileNotFoundError, msgspec.DecodeError):

@@ -281,7 +281,7 @@ def _end(
 def _run_row(run: Run, progress: Progress | None) -> RunRow:
     search = run.plan.search
     active = [job for job in run.jobs if job.state not in ENDED]
-    job = (active or list(run.jobs) or [None])[-1]
+    job = next(reversed(active or run.jobs), None)
     row = _job_row(job, run, progress) if job else None
     metric, value = (row.metric, row.value) if row else ("", None)
     ended = 0

@@ -24,8 +24,8 @@ class DockerDriver(ContainerDriver):
     """Runs each job in a container that stays after it, for its state and for what it has printed.
 
     Nothing is fetched for that: what NVIDIA's entrypoint would install from the network only brings data from
-    afar, and here that is mounted. A job's results lie in ``results/<id>`` of the run, with a copy of its spec
-    of its own: TAO's launcher writes to it.
+    afar, and here that is mounted. Results of a job lie in ``results/<id>`` of the run, with its own copy of
+    the spec: TAO's launcher writes to that.
     """
 
     title = "Docker"

@@ -23,7 +23,8 @@ SILENT = {
 }
 """Variables of every job: nothing is sent anywhere, TAO's own telemetry included."""
 
-_LOGGERS = ("tao_sdk", "tao_automl", "py.warnings")
+_LOGGERS = ("tao_sdk", "tao_automl", "docker", "kubernetes", "urllib3", "py.warnings")
+"""Of the SDK, the search, and what they reach platforms with."""
 
 _STATES: dict[str, JobState] = {
     "Pending": "pending",
@@ -77,6 +78,8 @@ def sdk(module: str) -> ModuleType:
     Raises:
         PorterError: it is not installed.
     """
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -85,6 +88,10 @@ def sdk(module: str) -> ModuleType:
             why=f"porter train starts jobs with NVIDIA's own SDK, which is an extra: {error}",
             next_step=EXTRA,
         ) from error
+    finally:
+        # Its script runner is also a program of its own, and has everybody's messages shown on the terminal.
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def state(said: str) -> JobState:

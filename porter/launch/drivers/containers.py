@@ -97,7 +97,7 @@ class ContainerDriver(abc.ABC):
     def logs(self, job: str, tail: int | None = None) -> str:
         """Return what a job has printed, without the values of secrets."""
         with self._sdk(f"{self.title} does not give what the job has printed.", self.reach) as sdk:
-            text = secrets.redacted(sdk.get_job_logs(job, tail=tail))
+            text = secrets.hide(sdk.get_job_logs(job, tail=tail))
         if text:
             return text
         kept = self._kept_logs(job)
@@ -313,4 +313,4 @@ def _said(error: Exception) -> str:
     with contextlib.suppress(ValueError):
         answer = json.loads(text)
         text = str(answer.get("message") or text) if isinstance(answer, dict) else text
-    return secrets.redacted(text).strip() or type(error).__name__
+    return secrets.hide(text).strip() or type(error).__name__

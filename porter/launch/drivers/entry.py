@@ -11,6 +11,8 @@ import sys
 
 def main() -> None:
     """Call it."""
+    # Python looks for modules beside a script first, and here lie some that are named like packages.
+    del sys.path[0]
     target, *sys.argv = sys.argv[1:]
     module, _, function = target.partition(":")
     sys.exit(getattr(importlib.import_module(module), function)())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -40,9 +41,9 @@ def entry_gate(session: PortSession) -> GateResult:
         folder = session.workspace.results / "skills" / found.skill
         files = skills.package(found, answer, source, deploy)
         build.write(folder, files)
+        remembered.remember(session.workspace, name)
     except PorterError as error:
         return from_error(gate, error)
-    remembered.remember(session.workspace, name)
     keys = catalog.spec_keys(found)
     return passed(
         gate,
@@ -60,7 +61,6 @@ def entry_gate(session: PortSession) -> GateResult:
 
 def _facts(session: PortSession, answer: SchemaAnswer) -> PortFacts:
     name, family, generated = session.options.name, session.family, session.reference.generated
-    spec = yaml.safe_load((session.worktree / SPEC.format(name=name)).read_text(encoding="utf-8"))
     asked = {item.key for item in catalog.entry(session.reference.name).inputs}
     return PortFacts(
         name=name,
@@ -73,12 +73,20 @@ def _facts(session: PortSession, answer: SchemaAnswer) -> PortFacts:
         checkpoint=session.journal.made("conversion", Conversion).checkpoint,
         trained=next(file for file in family.needed["train"] if file.endswith(".pth")).format(name=name),
         roots=family.spec_keys(generated.dataset).data,
-        formats=ported.formats_of(spec, catalog.entry(session.reference.name)),
+        formats=ported.formats_of(_spec(session), catalog.entry(session.reference.name)),
         cautious={key: value for key, value in family.drawn_classes.items() if key not in asked},
         keys=answer.keys,
         fixed=ported.fixed_keys(answer),
         searched=ported.searched_keys(answer),
     )
+
+
+def _spec(session: PortSession) -> Any:
+    path = session.worktree / SPEC.format(name=session.options.name)
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise WorkspaceError(f"{path} cannot be read.", why=str(error), next_step="mend it") from error
 
 
 def _source(session: PortSession) -> str:

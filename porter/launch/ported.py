@@ -102,7 +102,7 @@ def searched_keys(answer: SchemaAnswer) -> tuple[str, ...]:
     return tuple(sorted(json.loads(answer.schema).get("automl_default_parameters", ())))
 
 
-def formats_of(spec: dict[str, Any], reference: CatalogEntry) -> tuple[str, ...]:
+def formats_of(spec: Any, reference: CatalogEntry) -> tuple[str, ...]:
     """Return the names of data formats in the spec that a port ships; empty where specs name none."""
     found: dict[str, None] = {}
     for source in reference.data:

@@ -25,9 +25,23 @@ def entry_of(workspace: Workspace, name: str) -> Path:
 
 
 def remember(workspace: Workspace, name: str) -> None:
-    """Keep where the port of a network is; the newest port of a name takes the place of older ones."""
+    """Keep where the port of a network is; the newest port of a name takes the place of older ones.
+
+    Raises:
+        WorkspaceError: the cache cannot be written.
+    """
     kept = Remembered(workspace=str(workspace.root), entry=str(entry_of(workspace, name)))
-    write_atomic(_place(name), to_json(kept))
+    place = cache.root() / "catalog" / f"{name}.json"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with cache.locked(place.parent, "writing", lambda _text: None):
+            write_atomic(place, to_json(kept))
+    except OSError as error:
+        raise WorkspaceError(
+            f"porter cannot keep in {place} where the port is.",
+            why=str(error),
+            next_step="make that folder writable, or set PORTER_CACHE to another one",
+        ) from error
 
 
 def known() -> dict[str, Remembered]:
@@ -61,14 +75,13 @@ def find(model: str) -> Remembered | None:
         folder = Path(model).expanduser()
         there = (folder / OPTIONS_FILE).is_file() if _is_name(model) else folder.is_dir()
         return _opened(folder) if model and there else None
-    if not is_there(found):
-        where = shlex.quote(found.workspace)
+    if not (Path(found.workspace) / OPTIONS_FILE).is_file():
         raise WorkspaceError(
             f"The port of {model} is gone from {found.workspace}.",
-            why="porter remembers it there, and neither looks for it nor moves it",
-            next_step=f"porter resume {where}, or name the folder that it is in now",
+            why="porter remembers it there, and does not look for it elsewhere",
+            next_step="name the folder that it is in now, or port the model again",
         )
-    return found
+    return found if is_there(found) else _opened(Path(found.workspace))
 
 
 def _opened(folder: Path) -> Remembered:
@@ -78,8 +91,8 @@ def _opened(folder: Path) -> Remembered:
     found = Remembered(workspace=str(workspace.root), entry=str(entry_of(workspace, name)))
     if not is_there(found):
         raise WorkspaceError(
-            f"The port in {workspace.root} cannot be trained yet.",
-            why=f"it has no {Path(found.entry).relative_to(workspace.root)}, which phase 5 writes",
+            f"The port in {workspace.root} cannot be trained.",
+            why=f"it lacks the network, or {Path(found.entry).relative_to(workspace.root)} of phase 5",
             next_step=f"porter resume {where}; of a finished port: porter gate {GATE} {where}",
         )
     return found
@@ -87,7 +100,3 @@ def _opened(folder: Path) -> Remembered:
 
 def _is_name(model: str) -> bool:
     return os.sep not in model and not model.startswith((".", "~"))
-
-
-def _place(name: str) -> Path:
-    return cache.root() / "catalog" / f"{name}.json"

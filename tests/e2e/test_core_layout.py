@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,23 @@ def test_a_mixed_set_is_refused_before_anything_is_made(
     assert "--base tao-deploy=release/6.26.3" in done.err
     assert git(trained, "for-each-ref") == refs
     assert not (tmp_path / "port" / "tao-pytorch").exists()
+
+
+def test_it_is_trained_and_packaged_with_that_schema(
+    port: tuple[Path, Done], e2e_cache: Path, tmp_path: Path
+) -> None:
+    workspace, done = port
+    package = Path(done.gates()["catalog-entry"]["evidence"]["package"])
+    manifest = json.loads((package / "schemas" / "manifest.json").read_text())
+    assert manifest["x_porter"]["source"]["repository"] == "tao-core"
+    assert "spec_templates" in manifest["x_porter"]["deploy"]
+    data = ("--train-data", "s3://bucket/d", "--eval-data", "s3://bucket/v", "--set", "num_classes=3")
+    plan = run_porter(e2e_cache, "train", workspace, *data, "--dry-run", "--format", "json")
+    assert plan.code == 0, plan.err
+    assert plan.json["release"].startswith("tao-core 6.26.3")
+    arguments = ("skills", "build", workspace, "--output", tmp_path / "skill", "--format", "json")
+    made = run_porter(e2e_cache, *arguments)
+    assert made.code == 0, made.err
+    assert made.json["notes"] == []
+    name = "references/spec_template_deploy_evaluate.yaml"
+    assert (tmp_path / "skill" / name).read_bytes() == (package / name).read_bytes()

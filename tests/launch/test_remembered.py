@@ -50,14 +50,25 @@ def test_what_runs_an_action_says_where_its_code_is(tmp_path: Path) -> None:
     assert catalog.image("dino", "train").code == ""
 
 
-@pytest.mark.parametrize("gone", ["", "results", "tao-pytorch"])
-def test_a_port_that_is_gone_is_left_out_and_named(tmp_path: Path, gone: str) -> None:
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [("", "gone from"), ("results", "cannot be trained"), ("tao-pytorch", "cannot be trained")],
+)
+def test_a_port_that_is_gone_is_left_out_and_named(tmp_path: Path, gone: str, said: str) -> None:
     workspace = finished(tmp_path / "port")
     shutil.rmtree(workspace.root / gone)
     assert ported_rows() == {}
-    with pytest.raises(WorkspaceError, match="gone") as error:
+    with pytest.raises(WorkspaceError, match=said) as error:
         catalog.entry("tiny_vit")
     assert str(workspace.root) in error.value.what
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    cache.root().mkdir(parents=True)
+    (cache.root() / "catalog").write_text("mine")
+    with pytest.raises(WorkspaceError, match="cannot keep") as error:
+        finished(tmp_path / "port")
+    assert "PORTER_CACHE" in error.value.next_step
 
 
 def test_an_entry_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
@@ -93,7 +104,7 @@ def test_the_newest_port_of_a_name_counts(tmp_path: Path) -> None:
 
 def test_a_port_without_an_entry_says_what_is_next(tmp_path: Path) -> None:
     Workspace.create(tmp_path / "port", PortOptions(source="m", name="tiny_vit"))
-    with pytest.raises(WorkspaceError, match="cannot be trained yet") as error:
+    with pytest.raises(WorkspaceError, match="cannot be trained") as error:
         catalog.entry(str(tmp_path / "port"))
     assert "results/catalog/tiny_vit.toml" in error.value.why
     assert f"porter resume {tmp_path / 'port'}" in error.value.next_step

@@ -7,6 +7,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_LARGEST = 1e300
+"""Greater values lie at the end of the axis: the span of two of them would be none that a number can be."""
+
 _LEAST_SPAN = 1e-300
 _TICKS = 5
 _STEPS = (1.0, 2.0, 5.0, 10.0)
@@ -33,13 +36,12 @@ class Scale:
 
     def place(self, value: float) -> float:
         """Return the pixel of a value."""
-        # Halves: the difference of two numbers may be too large for one.
-        share = (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self, *, whole: bool = False, most: int = _TICKS) -> tuple[Tick, ...]:
         """Return round values on the axis; *whole* ones where it counts something."""
-        step = _step((self.high / 2 - self.low / 2) / most * 2)
+        step = _step((self.high - self.low) / most)
         if whole:
             step = max(1.0, step)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
@@ -50,15 +52,14 @@ class Scale:
 
 def around(values: Sequence[float]) -> tuple[float, float]:
     """Return the ends of an axis that holds some values with a little room; equal ones lie in its middle."""
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    half = high / 2 - low / 2
-    if half < max(_LEAST_SPAN, max(abs(low), abs(high)) * 1e-9):
+    low = max(min(values, default=0.0), -_LARGEST)
+    high = min(max(values, default=1.0), _LARGEST)
+    low, high = min(low, _LARGEST), max(high, -_LARGEST)
+    span = high - low
+    if span < max(_LEAST_SPAN, max(abs(low), abs(high)) * 1e-9):
         half = abs(low) * 0.1 or 0.5
-    room = half * 0.12
-    top = 1.7e308
-    return max(low - room, -top) if high > low else low - half, min(
-        high + room, top
-    ) if high > low else high + half
+        return low - half, high + half
+    return low - span * 0.06, high + span * 0.06
 
 
 def width_of(labels: Sequence[str]) -> float:
@@ -115,7 +116,12 @@ def _step(wanted: float) -> float:
 def _labels(values: Sequence[float], step: float) -> list[str]:
     largest = max((abs(value) for value in values), default=0.0)
     if largest >= 1e5 or 0 < largest < 1e-3:
-        digits = max(0, math.floor(math.log10(largest)) - math.floor(math.log10(step)))
-        return ["0" if value == 0 else f"{value:.{min(digits, 9)}e}".replace("e+", "e") for value in values]
+        for digits in range(10):
+            labels = ["0" if value == 0 else f"{value:.{digits}e}".replace("e+", "e") for value in values]
+            if all(
+                abs(float(label) - value) < step / 100 for label, value in zip(labels, values, strict=True)
+            ):
+                break
+        return labels
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     return [f"{value + 0.0:.{min(decimals, 9)}f}" for value in values]

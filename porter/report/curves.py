@@ -13,7 +13,7 @@ from porter.records.trials import Trials
 from porter.report.axes import Scale, Tick, around, fitted, thinned, width_of
 from porter.report.page import environment
 from porter.report.plot import shown
-from porter.report.text import visible
+from porter.report.text import in_line
 
 CURVES = "curves.svg"
 TRIALS = "trials.svg"
@@ -191,7 +191,7 @@ def _path(pixels: Sequence[tuple[float, float]]) -> str:
 
 def _one_line(name: str) -> str:
     """Return a name, which may hold anything, as what XML can hold in one line."""
-    return " ".join(str(visible(name)).replace("\ufffe", "").replace("\uffff", "").split())
+    return in_line(name).replace("\ufffe", "").replace("\uffff", "")
 
 
 def _render(template: str, title: str, *, width: float, **values: Any) -> bytes:

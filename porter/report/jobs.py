@@ -12,7 +12,7 @@ from porter.records.base import Record
 from porter.records.jobs import ENDED, Job, JobState, Run
 from porter.records.progress import Progress
 from porter.report.terminal import emit
-from porter.report.text import visible
+from porter.report.text import in_line
 from porter.report.trials import aligned, best_trial, exact, moment, seconds_of, span, trials_of
 
 _TRIAL = "trial-"
@@ -147,7 +147,7 @@ def show_run(run: Run, progress: Mapping[str, Progress], *, as_json: bool) -> No
         emit({"run": _run_row(run, progress.get(run.jobs[-1].name) if run.jobs else None), "jobs": rows})
         return
     plan = run.plan
-    _say(f"{_line(run.name)}: {plan.model} on {plan.platform}, {state_of(run)}, made {_when(run.made)}")
+    _say(f"{in_line(run.name)}: {plan.model} on {plan.platform}, {state_of(run)}, made {_when(run.made)}")
     if not rows:
         _say("It has no jobs yet.")
         return
@@ -187,7 +187,7 @@ def progress_line(job: Job, progress: Progress, now: datetime.datetime) -> str:
         parts.append(f"{progress.metric} is no number")
     if progress.eta and job.state not in ENDED:
         parts.append(f"{span(progress.eta)} left")
-    return _line(f"{now:%H:%M} {job.name}: {', '.join(parts)}")
+    return in_line(f"{now:%H:%M} {job.name}: {', '.join(parts)}")
 
 
 def show_progress(job: Job, progress: Progress, now: datetime.datetime) -> None:
@@ -218,7 +218,7 @@ def show_end(
     if as_json:
         emit(end)
         return
-    _say(f"{_line(end.name)} ended: {end.state}")
+    _say(f"{in_line(end.name)} ended: {end.state}")
     cells = [
         [row.name, row.state, "" if row.seconds is None else span(row.seconds), row.reason]
         for row in end.jobs
@@ -231,13 +231,13 @@ def show_end(
         _say(f"trials      {len(trials)}{f', {failed} of them without a result' if failed else ''}")
     if end.best_trial is not None:
         values = ", ".join(f"{key}={value}" for key, value in end.values.items())
-        _say(_line(f"best trial  {end.best_trial}{f': {values}' if values else ''}"))
+        _say(f"best trial  {end.best_trial}{f': {in_line(values)}' if values else ''}")
     if end.value is not None:
         best = f", best {exact(end.best)} at {end.best_at}" if end.best is not None else ""
-        _say(f"metric      {_line(end.metric)} {exact(end.value)}{best}")
+        _say(f"metric      {in_line(end.metric)} {exact(end.value)}{best}")
     if end.checkpoint:
-        _say(f"checkpoint  {_line(end.checkpoint)}")
-    _all(f"written     {_line(path)}" for path in end.files)
+        _say(f"checkpoint  {in_line(end.checkpoint)}")
+    _all(f"written     {in_line(path)}" for path in end.files)
     _all(f"next        {command}" for command in end.next)
 
 
@@ -280,8 +280,8 @@ def _end(
 
 def _run_row(run: Run, progress: Progress | None) -> RunRow:
     search = run.plan.search
-    active = [job for job in run.jobs if job.state not in ENDED]
-    job = next(reversed(active or run.jobs), None)
+    job = next((job for job in reversed(run.jobs) if job.state not in ENDED), None)
+    job = job or (run.jobs[-1] if run.jobs else None)
     row = _job_row(job, run, progress) if job else None
     metric, value = (row.metric, row.value) if row else ("", None)
     ended = 0
@@ -320,14 +320,14 @@ def _job_row(job: Job, run: Run, progress: Progress | None) -> JobRow:
         eta=None if job.state in ENDED else known.eta,
         seconds=seconds_of(job),
         results=job.results,
-        reason=_line(secrets.hide(job.reason)),
+        reason=in_line(secrets.hide(job.reason)),
     )
 
 
 def _progress_of(row: RunRow) -> str:
     parts = []
     if row.of or row.trials:
-        parts.append(f"trial {row.trials}/{row.of}" if row.of else f"trial {row.trials}")
+        parts.append(f"{row.trials}/{row.of} trials" if row.of else f"{row.trials} trials")
     if row.job and row.job.epoch and not (parts and row.job.state in ENDED):
         parts.append(_epochs(row.job))
     return ", ".join(parts)
@@ -343,10 +343,6 @@ def _when(text: str) -> str:
     """Return a time on the clock of whoever reads it."""
     found = moment(text)
     return f"{found.astimezone():%Y-%m-%d %H:%M}" if found else text
-
-
-def _line(text: str) -> str:
-    return " ".join(str(visible(text)).split(" ")).replace("\n", " ").replace("\t", " ")
 
 
 def _all(lines: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from porter.records.training import SearchRoute
 from porter.records.trials import Trial, Trials
 from porter.report.curves import TRIALS, trials_svg
 from porter.report.plot import shown
-from porter.report.text import visible
+from porter.report.text import in_line
 
 MARKDOWN = "trials.md"
 JSON = "trials.json"
@@ -89,7 +89,7 @@ def table(found: Trials) -> list[list[str]]:
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a table as lines for a terminal."""
-    cells = [[_line(cell) for cell in row] for row in rows]
+    cells = [[in_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))] if cells else []
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -146,7 +146,7 @@ def _trial(job: Job, number: int) -> Trial:
         metric=job.metric,
         values=job.values,
         seconds=seconds_of(job),
-        reason=_line(secrets.hide(job.reason)),
+        reason=in_line(secrets.hide(job.reason)),
     )
 
 
@@ -156,15 +156,11 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _line(text: str) -> str:
-    return " ".join(str(visible(text)).split())
-
-
 def _cell(text: str) -> str:
     """Return text that Markdown shows as it is."""
-    escaped = re.sub(r"([\\`*_\[\]|<>#~])", r"\\\1", _line(text))
+    escaped = re.sub(r"([\\`*_\[\]|<>#~])", r"\\\1", in_line(text))
     return escaped.replace("&", "&amp;")
 
 
 def _code(text: str) -> str:
-    return _line(text).replace("`", "'")
+    return in_line(text).replace("`", "'")

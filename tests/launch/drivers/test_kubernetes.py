@@ -211,7 +211,7 @@ def test_what_the_cluster_says_is_told(cluster: Cluster, driver: KubernetesDrive
     cluster.refusal = (403, "jobs.batch is forbidden: very-secret-key may not")
     with pytest.raises(PorterError) as caught:
         driver.start(REQUEST)
-    assert caught.value.why == "jobs.batch is forbidden: <SECRET_KEY> may not"
+    assert caught.value.why == "jobs.batch is forbidden: (not shown) may not"
     assert "kubectl auth" in caught.value.next_step
     assert driver.known() == {}
 

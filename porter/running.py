@@ -15,6 +15,7 @@ from porter.launch import runs
 from porter.launch.runs import RunFolder
 from porter.launching import as_json, schema_clones
 from porter.records.catalog import Origin
+from porter.records.jobs import ENDED
 from porter.records.training import AutoMlChoice, Platform, SearchOptions, TrainOptions
 from porter.ui import Ui
 
@@ -195,6 +196,9 @@ def _show(folder: RunFolder, given: Given) -> None:
 
     seen = overview.see(folder)
     run = seen.run
+    if shown.state_of(run) not in ENDED:
+        shown.show_run(run, seen.progress, as_json=_wants_json(given))
+        return
     files: list[Path] = []
     if run.plan.search.on:
         files += trials.write_trials(folder.path, trials.trials_of(run.jobs, run.plan.search), run.name)

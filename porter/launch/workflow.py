@@ -58,7 +58,7 @@ class Workflow:
         for action in later:
             if action in self.found.actions:
                 self.follow(action, best)
-        return self.folder.load()
+        return self.folder.update(finished=now())
 
     def start_training(self) -> None:
         """Start the training and leave it; one that runs or has ended well is left as it is."""

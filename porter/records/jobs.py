@@ -102,6 +102,7 @@ class Run(Record, frozen=True, kw_only=True):
         interpreter: None where containers run the jobs.
         jobs: in the order in which they were started.
         best: name of the trial that the search has chosen; empty where there is none.
+        finished: when nothing was left to do, ISO 8601 with time zone; empty until then.
     """
 
     name: str
@@ -111,3 +112,4 @@ class Run(Record, frozen=True, kw_only=True):
     interpreter: Interpreter | None = None
     jobs: tuple[Job, ...] = ()
     best: str = ""
+    finished: str = ""

@@ -92,20 +92,18 @@ class RunEnd(Record, frozen=True, kw_only=True):
 
 
 def state_of(run: Run) -> JobState:
-    """Return the state of a run: that of a job that has not ended, or else of the last one.
+    """Return the state of a run: that of a job that has not ended, or else what became of it.
 
-    A trial that failed is none of the run's failures as long as another one ended well.
+    A trial that failed is none of the run's failures as long as the search goes on. A run of which something
+    is left to do, and nothing runs, is planned.
     """
-    if not run.jobs:
-        return "planned"
     active = [job.state for job in run.jobs if job.state not in ENDED]
     if active:
         return active[-1]
-    last = run.jobs[-1]
-    trials = [job.state for job in run.jobs if job.name.startswith(_TRIAL)]
-    if last.state == "error" and last.name.startswith(_TRIAL) and "complete" in trials:
-        return "complete"
-    return last.state
+    last = run.jobs[-1] if run.jobs else None
+    if last and last.state != "complete" and not (run.finished and last.name.startswith(_TRIAL)):
+        return last.state
+    return "complete" if run.finished else "planned"
 
 
 def show_jobs(runs: Sequence[Run], progress: Mapping[str, Progress], *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import typer.testing
 import yaml
 
 from porter.cli import app
-from porter.errors import DataError, PorterError, UsageError
+from porter.errors import DataError, UsageError
 from porter.launch import build, training
 from porter.records.skills import SchemaAnswer, SkillSource
 from tests.launch.answers import SOURCE

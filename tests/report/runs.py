@@ -39,8 +39,8 @@ def job(name: str, state: JobState = "complete", **more: Any) -> Job:
     return Job(name=name, state=state, **more)
 
 
-def run(*jobs: Job, route: SearchRoute = NO_SEARCH, name: str = "dino-1") -> Run:
-    """Return a run of DINO."""
+def run(*jobs: Job, route: SearchRoute = NO_SEARCH, name: str = "dino-1", finished: bool = True) -> Run:
+    """Return a run of DINO; one that has no jobs is at its beginning."""
     plan = TrainPlan(
         model="dino",
         action="train",
@@ -54,7 +54,8 @@ def run(*jobs: Job, route: SearchRoute = NO_SEARCH, name: str = "dino-1") -> Run
         nodes=1,
         search=route,
     )
-    return Run(name=name, made="2026-03-01T09:59:00+00:00", plan=plan, jobs=jobs)
+    done = "2026-03-01T12:00:00+00:00" if jobs and finished else ""
+    return Run(name=name, made="2026-03-01T09:59:00+00:00", plan=plan, jobs=jobs, finished=done)
 
 
 def searched() -> Run:

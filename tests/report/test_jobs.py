@@ -25,12 +25,24 @@ LOCAL = f"{datetime.datetime(2026, 3, 1, 10, tzinfo=datetime.timezone.utc).astim
         ((job("train"), job("evaluate", "error")), "error"),
         ((job("train"), job("evaluate")), "complete"),
         ((job("trial-1"), job("trial-2", "error")), "complete"),
-        ((job("trial-1", "error"), job("trial-2", "error")), "error"),
-        ((job("trial-1"), job("trial-2", "canceled")), "canceled"),
     ],
 )
 def test_the_state_of_a_run_comes_of_its_jobs(jobs: tuple[Job, ...], state: JobState) -> None:
     assert state_of(run(*jobs)) == state
+
+
+@pytest.mark.parametrize(
+    ("jobs", "state"),
+    [
+        ((job("train"),), "planned"),
+        ((job("trial-1"), job("trial-2")), "planned"),
+        ((job("train", "error"),), "error"),
+        ((job("trial-1", "error"), job("trial-2", "error")), "error"),
+        ((job("trial-1"), job("trial-2", "canceled")), "canceled"),
+    ],
+)
+def test_a_run_is_complete_when_nothing_is_left_of_it(jobs: tuple[Job, ...], state: JobState) -> None:
+    assert state_of(run(*jobs, finished=False)) == state
 
 
 def test_all_runs_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,7 +183,7 @@ def test_the_end_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_search_without_any_result_has_no_best(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = end(run(job("trial-1", "error"), route=ROUTE), capsys)
+    lines = end(run(job("trial-1", "error"), route=ROUTE, finished=False), capsys)
     assert lines == [
         "dino-1 ended: error",
         "trials      1, 1 of them without a result",

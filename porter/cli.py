@@ -62,12 +62,15 @@ def plan(given: Given) -> None:
 
 
 @app.command()
-@with_options("folder", "first", "last", "yes", "strict", "json")
+@with_options("port_or_run", "first", "last", "yes", "strict", "json", "monitor", "every", "runs")
 def resume(given: Given) -> None:
-    """Go on with a port where it stopped."""
-    from porter import commands
+    """Go on with a port, or with a run of `porter train`, where it stopped."""
+    from porter import commands, running
 
-    commands.resume(given)
+    if running.is_run(given):
+        running.resume(given)
+    else:
+        commands.resume(given)
 
 
 @app.command()
@@ -186,14 +189,82 @@ def image(given: Given) -> None:
 
 @app.command()
 @with_options(
-    *("model", "train_data", "eval_data", "base_checkpoint", "platform", "gpus", "nodes", "automl", "image"),
-    *("spec", "tao_pytorch", "tao_core", "plan_only", "format"),
+    *("model", "train_data", "eval_data", "export", "base_checkpoint", "platform", "venv", "gpus", "nodes"),
+    *("automl", "algorithm", "trials", "metric", "vary", "image", "spec", "monitor", "every", "go"),
+    *("runs", "tao_pytorch", "tao_core", "plan_only", "format"),
 )
 def train(given: Given) -> None:
-    """Plan a training of a TAO network: spec, command, image, mounts, credentials. Launches nothing yet."""
-    from porter import launching
+    """Train a TAO network or a ported one: a search by default, then evaluation and export."""
+    from porter import running
 
-    launching.train(given)
+    running.train(given)
+
+
+@app.command()
+@with_options(
+    "run", "eval_data", "spec", "monitor", "every", "go", "runs", "tao_pytorch", "tao_core", "format"
+)
+def evaluate(given: Given) -> None:
+    """Evaluate what a run has trained; of a search, the best trial."""
+    from porter import running
+
+    running.evaluate(given)
+
+
+@app.command()
+@with_options("run", "spec", "monitor", "every", "go", "runs", "tao_pytorch", "tao_core", "format")
+def export(given: Given) -> None:
+    """Export what a run has trained to ONNX; of a search, the best trial."""
+    from porter import running
+
+    running.export(given)
+
+
+@app.command()
+@with_options(
+    *("run", "infer_data", "spec", "monitor", "every", "go", "runs", "tao_pytorch", "tao_core", "format")
+)
+def infer(given: Given) -> None:
+    """Predict with what a run has trained; of a search, with the best trial."""
+    from porter import running
+
+    running.infer(given)
+
+
+@app.command()
+@with_options("one_run", "runs", "format")
+def jobs(given: Given) -> None:
+    """List runs, or the jobs of one: state, epoch, metric, time left."""
+    from porter import running
+
+    running.jobs(given)
+
+
+@app.command()
+@with_options("run", "job", "tail", "runs")
+def logs(given: Given) -> None:
+    """Print what a job has printed."""
+    from porter import running
+
+    running.logs(given)
+
+
+@app.command()
+@with_options("run", "runs")
+def cancel(given: Given) -> None:
+    """End the jobs of a run; what they have left stays."""
+    from porter import running
+
+    running.cancel(given)
+
+
+@app.command()
+@with_options("run", "every", "runs", "format")
+def watch(given: Given) -> None:
+    """Follow a run to its end; starts nothing."""
+    from porter import running
+
+    running.watch(given)
 
 
 skills = typer.Typer(

@@ -31,6 +31,10 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         "",
     ),
     "folder": (Annotated[Path, typer.Argument(help="Folder of the port.", metavar="WORKSPACE")], Path()),
+    "port_or_run": (
+        Annotated[str, typer.Argument(help="Folder of the port, or a run.", metavar="WORKSPACE|RUN")],
+        ".",
+    ),
     "gate": (Annotated[str, typer.Argument(help="Name of the gate; `porter gates` lists them.")], _REQUIRED),
     "name": _option(
         str, "", "--name", text="Network name in TAO, snake_case. [asked; else from the model's name]"
@@ -173,7 +177,9 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         text="Where it runs: docker, kubernetes, slurm, brev or virtualenv.",
         metavar="PLATFORM",
     ),
-    "gpus": _option(int | None, None, "--gpus", text="GPUs of every node. [1]", metavar="N"),
+    "gpus": _option(
+        int | None, None, "--gpus", text="GPUs of every node; 0 runs on the CPU. [1]", metavar="N"
+    ),
     "nodes": _option(
         int | None, None, "--nodes", text="Nodes; kubernetes and slurm have several. [1]", metavar="N"
     ),
@@ -193,6 +199,66 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         metavar="KEY=VALUE",
     ),
     "plan_only": _option(bool, False, "--dry-run", text="Show the plan, and start nothing."),
+    "algorithm": _option(
+        str,
+        "",
+        "--algorithm",
+        text="Of the search: bayesian, bfbo, hyperband, bohb, asha, pbt, dehb or hyperband_es. [bayesian]",
+        metavar="NAME",
+    ),
+    "trials": _option(
+        int | None, None, "--trials", text="How many, where the algorithm does not know it. [20]", metavar="N"
+    ),
+    "metric": _option(
+        str,
+        "",
+        "--metric",
+        text="What the search is for; of another one than the network's say what is better. [the network's]",
+        metavar="KEY[:maximize|:minimize]",
+    ),
+    "vary": _option(
+        list[str] | None,
+        None,
+        "--vary",
+        text="A field that the search varies, and how. [those that the schema marks, as it says]",
+        metavar="KEY[=LEAST..MOST|=A,B]",
+    ),
+    "export": _option(bool, False, "--export", text="Export the trained model to ONNX in the end."),
+    "venv": _option(
+        str,
+        "",
+        "--venv",
+        text="Virtual environment with TAO, for --platform virtualenv. [porter's own, with the clone's code]",
+        metavar="DIR",
+    ),
+    "monitor": _option(
+        bool,
+        True,
+        "--monitor/--no-monitor",
+        text="Follow the run to its end, or start it and leave it.",
+    ),
+    "every": _option(float, 5.0, "--every", text="Minutes between two lines of progress.", metavar="MINUTES"),
+    "go": _option(bool, False, "--yes", text="Start without asking."),
+    "runs": _option(
+        str, "", "--runs", text="Folder of all runs. [$PORTER_RUNS, else ./porter-runs]", metavar="DIR"
+    ),
+    "run": (
+        Annotated[
+            str, typer.Argument(help="Name or folder of a run; `porter jobs` lists them.", metavar="RUN")
+        ],
+        _REQUIRED,
+    ),
+    "one_run": (
+        Annotated[str, typer.Argument(help="Name or folder of a run. [all]", metavar="RUN")],
+        "",
+    ),
+    "job": _option(
+        str, "", "--job", text="Job of the run: train, trial-3, evaluate. [the last]", metavar="NAME"
+    ),
+    "tail": _option(int, 0, "--tail", text="Last lines alone. [all]", metavar="N"),
+    "infer_data": _option(
+        str, "", "--data", text="Images: a local folder, or s3://BUCKET/PATH.", metavar="URI"
+    ),
     "skill": _option(
         str, "", "--output", text="Folder of the package. [./<its name in the skill bank>]", metavar="DIR"
     ),
@@ -202,7 +268,8 @@ _OTHERS = {
     *("folder", "gate", "check", "output", "into", "list", "book", "only", "jobs", "again"),
     *("model", "scope", "action", "format", "skill"),
     *("train_data", "eval_data", "base_checkpoint", "platform", "gpus", "nodes", "automl", "image", "spec"),
-    "plan_only",
+    *("plan_only", "algorithm", "trials", "metric", "vary", "export", "venv", "monitor", "every", "go"),
+    *("runs", "run", "one_run", "port_or_run", "job", "tail", "infer_data"),
 }
 
 PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name not in _OTHERS)

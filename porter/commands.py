@@ -52,7 +52,7 @@ def port(given: Given, *, dry_run: bool = False) -> None:
 
 def resume(given: Given) -> None:
     """Open the workspace and walk the phases."""
-    _walk(Workspace.open(given.folder), given, dry_run=False)
+    _walk(Workspace.open(Path(given.port_or_run)), given, dry_run=False)
 
 
 def undo(given: Given) -> None:

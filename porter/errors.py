@@ -107,3 +107,9 @@ class IncompleteError(PorterError):
     """``--strict``, ``--check``: no gate failed, but not everything is proven."""
 
     exit_code = 10
+
+
+class LeftRunningError(PorterError):
+    """The person stopped porter, and what it had started goes on."""
+
+    exit_code = EXIT_INTERRUPTED

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from pathlib import Path
+from urllib.parse import quote
 
 from porter.errors import UsageError
 
@@ -16,7 +18,17 @@ NAMES = (HUB, REGISTRY, "HUGGING_FACE_HUB_TOKEN", "NGC_API_KEY", "NGC_CLI_API_KE
 FILE = "PORTER_ENV_FILE"
 """Names a file of ``NAME=value`` lines that stands in for the environment."""
 
+JOBS = (
+    *("ACCESS_KEY", "SECRET_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("BREV_API_TOKEN", "WANDB_API_KEY"),
+)
+"""What a job may be given, besides :data:`NAMES`."""
+
+HIDDEN = "(not shown)"
+
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
+_SHORTEST = 6
+_TOKEN = re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|nvapi-[\w-]{16,})|(?<=X-Amz-Signature=)[0-9a-fA-F]+")
 
 
 def load(variables: MutableMapping[str, str]) -> None:
@@ -47,7 +59,7 @@ def load(variables: MutableMapping[str, str]) -> None:
         name, value = found[1], found[2].strip()
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]
-        if name in NAMES and value:
+        if name in (*NAMES, *JOBS) and value:
             variables.setdefault(name, value)
 
 
@@ -60,6 +72,17 @@ def without(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     }
 
 
+@contextlib.contextmanager
+def hidden(keep: Collection[str] = ()) -> Iterator[None]:
+    """Take the secrets of jobs out of the environment, but for those named, while the block runs."""
+    names = {*NAMES, *JOBS} - set(keep)
+    taken = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
 def registry_key() -> str:
     """Return the key of NVIDIA's registry; empty where there is none."""
     return os.environ.get(REGISTRY) or os.environ.get("NGC_API_KEY") or ""
@@ -68,3 +91,17 @@ def registry_key() -> str:
 def has_hub_token() -> bool:
     """Return whether a token for the Hub is set."""
     return bool(os.environ.get(HUB) or os.environ.get("HUGGING_FACE_HUB_TOKEN"))
+
+
+def hide(text: str, variables: Mapping[str, str] | None = None) -> str:
+    """Return text without the values of secrets, and without what is known to be one by its form.
+
+    A value of less than six characters stays: it would be found in the middle of words.
+    """
+    known = os.environ if variables is None else variables
+    values = {known[name] for name in (*NAMES, *JOBS) if len(known.get(name, "")) >= _SHORTEST}
+    # The longest first: one may be a part of another.
+    for value in sorted(values, key=len, reverse=True):
+        for written in (value, quote(value, safe="")):
+            text = text.replace(written, HIDDEN)
+    return _TOKEN.sub(HIDDEN, text)

@@ -75,3 +75,21 @@ def test_the_command_line_reads_the_file_and_tells_nothing_of_it(tmp_path: Path)
     assert '"prerequisites-registry"' in done.stdout
     assert "HF_TOKEN is set" in done.stdout
     assert CANARY not in done.stdout + done.stderr
+
+
+def test_text_is_shown_without_values_of_secrets_and_without_what_has_the_form_of_one() -> None:
+    variables = {
+        "NGC_KEY": CANARY,
+        "SECRET_KEY": f"{CANARY}/and+more",
+        "ACCESS_KEY": "short",
+        "OTHER": "visible",
+    }
+    text = f"a {CANARY}/and+more b {CANARY}%2Fand%2Bmore c {CANARY} d short e visible"
+    shown = secrets.hide(text, variables)
+    assert shown == "a (not shown) b (not shown) c (not shown) d short e visible"
+    for token in ("hf_" + "a1B2" * 8, "nvapi-" + "x_-9" * 8):
+        assert secrets.hide(f"token {token}.", {}) == "token (not shown)."
+    assert (
+        secrets.hide("https://b/k?X-Amz-Signature=0aF9&b", {}) == "https://b/k?X-Amz-Signature=(not shown)&b"
+    )
+    assert secrets.hide("hf_hub is a package", {}) == "hf_hub is a package"

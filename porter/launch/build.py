@@ -72,7 +72,7 @@ def ask(found: CatalogEntry, given: Mapping[Repo, str], ui: Ui) -> tuple[SchemaA
     Raises:
         PorterError: there is no such clone or dataclass, or the probe failed.
     """
-    given = _with_worktrees(found, given)
+    given = with_worktrees(found, given)
     clone = clones.locate("tao-pytorch", given.get("tao-pytorch"))
     release = read_release("tao-pytorch", clone)
     with _probing(found, given, clone, release, ui) as desk:
@@ -90,7 +90,7 @@ def ask_deploy(found: CatalogEntry, given: Mapping[Repo, str], ui: Ui) -> Deploy
     """
     if not skills.deploy_actions(found):
         return None
-    given = _with_worktrees(found, given)
+    given = with_worktrees(found, given)
     if "tao-deploy" not in given and not clones.is_at_hand("tao-deploy"):
         return DeploySchema(missing="there is no clone of tao-deploy; --tao-deploy PATH names one")
     try:
@@ -175,7 +175,7 @@ def _probing(
             shutil.rmtree(workspace.root, ignore_errors=True)
 
 
-def _with_worktrees(found: CatalogEntry, given: Mapping[Repo, str]) -> Mapping[Repo, str]:
+def with_worktrees(found: CatalogEntry, given: Mapping[Repo, str]) -> Mapping[Repo, str]:
     """Return the clones that were given, and for the others of a ported network the port's worktrees."""
     if not found.workspace:
         return given

@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
+
 from porter.errors import DataError, UsageError
+from porter.launch.unpack import leaves
 from porter.records.catalog import CatalogEntry, DataPart, DataSource
 from porter.records.training import DataFacts
 
@@ -66,6 +69,11 @@ def parts(source: DataSource) -> Iterator[tuple[str, DataPart]]:
     yield from source.parts.items()
 
 
+def taken(part: DataPart) -> DataPart:
+    """Return the fallback of a part as a part."""
+    return msgspec.structs.replace(part, path=part.fallback, fallback="")
+
+
 def check(uri: str, sources: Iterable[DataSource], found: CatalogEntry) -> DataFacts:
     """Return what is in a dataset.
 
@@ -86,7 +94,9 @@ def check(uri: str, sources: Iterable[DataSource], found: CatalogEntry) -> DataF
 
 
 def _local(folder: Path, sources: tuple[DataSource, ...], found: CatalogEntry) -> DataFacts:
-    wanted = [part for source in sources for _, part in parts(source) if part.kind != "format" and part.path]
+    named = [part for source in sources for _, part in parts(source) if part.kind != "format" and part.path]
+    wanted = [_at_hand(folder, part) for part in named]
+    fallbacks = tuple(sorted({one.path for one, taken in zip(named, wanted, strict=True) if taken != one}))
     absent = sorted({part.path for part in wanted if not _there(folder, part)})
     if absent:
         raise DataError(
@@ -101,11 +111,20 @@ def _local(folder: Path, sources: tuple[DataSource, ...], found: CatalogEntry) -
         )
     )
     images = next((part.path for part in wanted if part.kind == "folder"), "")
+    facts = DataFacts(uri=str(folder), kind="files", archives=archives)
     if found.task in _COCO_TASKS and images and any(part.path == _COCO for part in wanted):
-        return _coco(folder, images, archives)
-    if found.task == "image-classification" and images:
-        return _class_folders(folder, images, archives)
-    return DataFacts(uri=str(folder), kind="files", archives=archives)
+        facts = _coco(folder, images, archives)
+    elif found.task == "image-classification" and images:
+        facts = _class_folders(folder, images, archives)
+    return msgspec.structs.replace(facts, fallbacks=fallbacks)
+
+
+def _at_hand(folder: Path, part: DataPart) -> DataPart:
+    """Return the part, or its fallback where that alone is there."""
+    if not part.fallback or _there(folder, part):
+        return part
+    other = taken(part)
+    return other if _there(folder, other) else part
 
 
 def _there(folder: Path, part: DataPart) -> bool:
@@ -267,13 +286,9 @@ def _inside(folder: Path, images: str) -> Callable[[str], bool]:
     """Return what says whether the images hold a file, as the folder or as the archive that becomes it."""
     root = folder / stem(images)
     if root.is_dir():
-        return lambda name: not _leaves(name) and (root / name).is_file()
+        return lambda name: not leaves(name) and (root / name).is_file()
     names = set(_members(folder / images)[0])
-    return lambda name: not _leaves(name) and PurePosixPath(name).as_posix() in names
-
-
-def _leaves(name: str) -> bool:
-    return PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
+    return lambda name: not leaves(name) and PurePosixPath(name).as_posix() in names
 
 
 def _members(path: Path) -> tuple[list[str], list[str]]:
@@ -294,7 +309,7 @@ def _members(path: Path) -> tuple[list[str], list[str]]:
             why=str(error) or type(error).__name__,
             next_step="pack it anew",
         ) from error
-    outside = [name for name, _ in infos if _leaves(name)]
+    outside = [name for name, _ in infos if leaves(name)]
     if outside:
         raise DataError(
             f"{path} has files that would be unpacked outside its folder.",

@@ -60,6 +60,8 @@ def hardware_warnings(found: CatalogEntry, gpus: int) -> Iterator[str]:
     """Yield that there are too few GPUs."""
     if gpus < found.hardware.gpus:
         yield f"{found.title} needs {found.hardware.gpus} GPUs, and {gpus} is asked for"
+    if not gpus:
+        yield "without a GPU: scripts of TAO's own networks ask for one, those of ported networks do not"
 
 
 def data_notes(found: CatalogEntry, facts: Mapping[Origin, DataFacts]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from porter.errors import UsageError
-from porter.launch.data import ARCHIVES, parts, stem
+from porter.launch.data import ARCHIVES, REMOTE, parts, stem, taken
 from porter.records.catalog import CatalogEntry, DataPart, DataSource, Origin
 from porter.records.training import DataFacts, Mount, Platform, Staged
 
@@ -34,10 +34,13 @@ class Places:
 
     def of(self, origin: Origin, facts: DataFacts, part: DataPart) -> str:
         """Return where a part of a dataset is found."""
+        if part.path in facts.fallbacks:
+            part = taken(part)
         # One folder that is two datasets is mounted once.
         name = self._names.setdefault(facts.uri, origin)
         archive = part.path.endswith(ARCHIVES)
-        if facts.kind == "remote":
+        # Also one that was looked at since it is staged.
+        if facts.uri.startswith(REMOTE):
             return self._stage(f"{facts.uri}/{part.path}".rstrip("/"), f"{name}/{stem(part.path)}", archive)
         if part.path in facts.archives:
             return self._stage(f"{facts.uri}/{part.path}", f"{name}/{stem(part.path)}", True)

@@ -12,7 +12,8 @@ from porter.launch import notes, schema
 from porter.launch import settings as typed
 from porter.launch.data import REMOTE
 from porter.launch.places import Places, fill, read_by
-from porter.launch.routing import credentials, search
+from porter.launch.routing import credentials
+from porter.launch.searching import search
 from porter.launch.settings import Fields
 from porter.records.catalog import BaseCheckpoint, CatalogEntry, Origin, SmallProfile
 from porter.records.skills import SchemaAnswer, SkillSource
@@ -22,6 +23,9 @@ ACTION = "train"
 
 _PORT = "29500"
 _ADDRESS = "{address of node 0}"
+_CPU: tuple[Platform, ...] = ("virtualenv", "docker")
+"""Platforms that run a job without a GPU: on this machine."""
+
 _SEVERAL: tuple[Platform, ...] = ("kubernetes", "slurm")
 """Platforms that give a job several nodes."""
 
@@ -54,13 +58,13 @@ def plan(
     given = typed.read(options.settings, found, fields)
     format_ = chosen_format(found, given.values)
     places = Places(options.platform)
-    gpus = _count(options.gpus, "--gpus", found.launch.gpus, given.values)
+    gpus = _gpus(options, found, given.values)
     nodes = _count(options.nodes, "--nodes", found.launch.nodes, given.values)
     _refuse_nodes(nodes, options.platform)
     read = read_by(found, ACTION, format_)
     filled, warnings = fill(found, read, format_, facts, places)
     values = _values(found, format_, filled, places.results, gpus, nodes) | given.values
-    if len(values[found.launch.gpu_ids]) != gpus:
+    if len(values[found.launch.gpu_ids]) != max(gpus, 1):
         raise UsageError(
             f"{found.launch.gpu_ids}={values[found.launch.gpu_ids]} and {gpus} GPUs do not go together.",
             next_step="name as many ids as --gpus says",
@@ -73,10 +77,11 @@ def plan(
     if start and (start.key not in given.values or start.source.startswith(REMOTE)):
         values[start.key] = places.checkpoint(start.source)
     _require(found, given.values, facts)
-    _compare_classes(facts)
+    counts = {asked.key: given.values[asked.key] for asked in found.inputs if asked.key in given.values}
+    hold(found, counts, facts)
     made = schema.action_schema(answer, found, ACTION, source)
     searchable = made["automl_default_parameters"]
-    route = search(options.automl, found, searchable, given.values, value, profile)
+    route = search(options, found, made, given.values, value, profile)
     uris = [known.uri for known in facts.values()]
     # A path that was set is the job's own, and no name of NGC's.
     uris += [start.source] if start and values[start.key] != start.source else []
@@ -99,6 +104,7 @@ def plan(
         credentials=credentials(options.platform, options.image, uris, present),
         search=route,
         start=start,
+        inputs=counts,
         data={str(origin): known for origin, known in facts.items()},
         warnings=(
             *given.warnings,
@@ -107,13 +113,13 @@ def plan(
             *notes.s3_warnings(values),
             *notes.unread_warnings(found, read, facts),
             *notes.same_set_warnings(facts),
-            *notes.batch_warnings(found, facts, gpus * nodes, value),
+            *notes.batch_warnings(found, facts, max(gpus, 1) * nodes, value),
             *notes.hardware_warnings(found, gpus),
         ),
         notes=(
             *([start_note] if start_note else []),
             *notes.data_notes(found, facts),
-            *notes.rate_notes(found, gpus, value),
+            *notes.rate_notes(found, max(gpus, 1), value),
             *notes.launch_notes(found, gpus, nodes, value),
             *notes.search_notes(found, route, searchable, given.values),
             *notes.release_notes(source, options.image),
@@ -150,7 +156,7 @@ def with_profile(found: CatalogEntry, options: TrainOptions) -> tuple[TrainOptio
             why="a class count alone is no dataset" if counted else "",
             next_step=f"--train-data URI{small if profile else ''}",
         )
-    if options.settings or options.base or options.gpus > 1 or options.nodes > 1:
+    if options.settings or options.base or (options.gpus or 1) > 1 or options.nodes > 1:
         raise UsageError(
             f"The small profile of {found.name} is taken whole, or not at all.",
             why="its data, class count and settings belong together, and are not mixed with others",
@@ -170,10 +176,23 @@ def _values(
         **found.by_format.get(format_, {}),
         **filled,
         **{key: results for key, rule in rules.items() if rule == "output_dir"},
-        found.launch.gpus: gpus,
-        found.launch.gpu_ids: list(range(gpus)),
+        # Without a GPU there is one process all the same.
+        found.launch.gpus: max(gpus, 1),
+        found.launch.gpu_ids: list(range(max(gpus, 1))),
         found.launch.nodes: nodes,
     }
+
+
+def _gpus(options: TrainOptions, found: CatalogEntry, values: Mapping[str, Any]) -> int:
+    if options.gpus != 0:
+        return _count(options.gpus or 0, "--gpus", found.launch.gpus, values)
+    if options.platform not in _CPU:
+        raise UsageError(
+            f"--platform {options.platform} gives every job a GPU.",
+            why="--gpus 0 was asked for",
+            next_step=f"--platform {' or '.join(_CPU)}",
+        )
+    return 0
 
 
 def _count(asked: int, option: str, key: str, values: Mapping[str, Any]) -> int:
@@ -270,14 +289,30 @@ def _require(found: CatalogEntry, values: Mapping[str, Any], facts: Mapping[Orig
     for asked in found.inputs:
         if asked.actions and ACTION not in asked.actions:
             continue
-        least, why = notes.least(asked, facts)
         if asked.key not in values:
+            least, _ = notes.least(asked, facts)
             raise UsageError(
                 f"{found.title} needs {asked.key}: {asked.title}.",
                 why=asked.reason,
                 next_step=f"--set {asked.key}={'...' if least is None else least}",
             )
-        value = values[asked.key]
+
+
+def hold(found: CatalogEntry, values: Mapping[str, Any], facts: Mapping[Origin, DataFacts]) -> None:
+    """Hold what was set against the data, and the datasets against each other.
+
+    Args:
+        found: the network.
+        values: by spec key: of the required inputs.
+        facts: what is known of each dataset.
+
+    Raises:
+        SettingError: a value is too low for the data.
+        DataError: the datasets do not fit each other.
+    """
+    for asked in found.inputs:
+        value = values.get(asked.key)
+        least, why = notes.least(asked, facts)
         if least is not None and isinstance(value, int) and value < least:
             raise SettingError(
                 asked.key,
@@ -285,6 +320,7 @@ def _require(found: CatalogEntry, values: Mapping[str, Any], facts: Mapping[Orig
                 why=f"{why}; {asked.reason}",
                 next_step=f"--set {asked.key}={least}",
             )
+    _compare_classes(facts)
 
 
 def _compare_classes(facts: Mapping[Origin, DataFacts]) -> None:

@@ -1,15 +1,10 @@
-"""Whether a training is a search, and which secrets its platform, image and data need."""
+"""Which secrets a job's platform, image and data need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
 
-from porter.errors import UsageError
-from porter.records.catalog import CatalogEntry, SmallProfile
-from porter.records.training import AutoMlChoice, Credential, Platform, SearchRoute
-
-_ALGORITHM = "bayesian"
+from porter.records.training import Credential, Platform
 
 _S3 = "the keys of the bucket, from who runs it"
 _NGC = "https://org.ngc.nvidia.com/setup, a personal key"
@@ -23,63 +18,6 @@ _BY_PLATFORM: dict[Platform, tuple[tuple[str, str, bool], ...]] = {
     "brev": (("BREV_API_TOKEN", "Brev's console, settings", True),),
     "virtualenv": (),
 }
-
-
-def search(
-    choice: AutoMlChoice,
-    found: CatalogEntry,
-    searchable: Collection[str],
-    settled: Collection[str],
-    value: Callable[[str], Any],
-    profile: SmallProfile | None,
-) -> SearchRoute:
-    """Return whether a training is a search.
-
-    Args:
-        choice: what was asked for.
-        found: the network.
-        searchable: spec keys that the schema marks for a search, or the catalog in its place.
-        settled: spec keys that a person set: those are not varied.
-        value: gives what a spec key has.
-        profile: the small one, where it is taken.
-
-    Raises:
-        UsageError: a search was asked for that cannot be.
-    """
-    if choice == "off":
-        return SearchRoute(on=False, reason="turned off")
-    parameters = tuple(sorted(set(searchable) - set(settled)))
-    against = _against(found, searchable, parameters, value)
-    if against and choice == "on":
-        raise UsageError(
-            f"AutoML cannot run on {found.name} like this.", why=against, next_step="--automl off trains once"
-        )
-    if against:
-        return SearchRoute(on=False, reason=against)
-    return SearchRoute(
-        on=True,
-        reason="asked for" if choice == "on" else f"on by default for {found.name}; --automl off trains once",
-        algorithm=_ALGORITHM,
-        metric=found.metric.key,
-        direction=found.metric.direction,
-        parameters=parameters,
-        recommendations=profile.recommendations if profile else 0,
-    )
-
-
-def _against(
-    found: CatalogEntry, searchable: Collection[str], parameters: Collection[str], value: Callable[[str], Any]
-) -> str:
-    if not found.automl.enabled:
-        return "the catalog does not enable it for this network"
-    for refused in found.automl.refused:
-        if value(refused.key) in refused.values:
-            return f"{refused.key}={str(value(refused.key)).lower()}: {refused.reason}"
-    if not searchable:
-        return "enabled but not runnable: the schema of this release marks no field for a search"
-    if not parameters:
-        return f"every field that it would vary is set: {', '.join(sorted(searchable))}"
-    return ""
 
 
 def credentials(

@@ -7,11 +7,12 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
-from porter.errors import DataError, PorterError, UsageError
-from porter.launch import build, catalog, data, settings
+from porter.errors import DataError, UsageError
+from porter.launch import build, catalog, data, schema, settings
 from porter.launch import plan as planned
 from porter.launch.places import dataset_of, read_by
 from porter.launch.settings import Fields
@@ -24,7 +25,15 @@ _IMAGE = re.compile(r"[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", re.ASCII)
 _NGC = re.compile(r"[\w.-]+(/[\w.-]+)+:[\w.-]+")
 
 
-def prepare(name: str, options: TrainOptions, given: Mapping[Repo, str], ui: Ui) -> TrainPlan:
+class Prepared(NamedTuple):
+    """A plan, and what it was made from: the network, and the schema of the action."""
+
+    plan: TrainPlan
+    found: CatalogEntry
+    schema: dict[str, Any]
+
+
+def prepare(name: str, options: TrainOptions, given: Mapping[Repo, str], ui: Ui) -> Prepared:
     """Return the plan of a training; makes no job.
 
     Args:
@@ -54,7 +63,8 @@ def prepare(name: str, options: TrainOptions, given: Mapping[Repo, str], ui: Ui)
     with ui.working("checking the data"):
         facts = examine(found, planned.chosen_format(found, values), options)
     present = {variable for variable, value in os.environ.items() if value}
-    return planned.plan(found, answer, source, options, facts, present, profile)
+    plan = planned.plan(found, answer, source, options, facts, present, profile)
+    return Prepared(plan, found, schema.action_schema(answer, found, planned.ACTION, source))
 
 
 def examine(found: CatalogEntry, format_: str, options: TrainOptions) -> dict[Origin, DataFacts]:
@@ -67,7 +77,9 @@ def examine(found: CatalogEntry, format_: str, options: TrainOptions) -> dict[Or
     uris: dict[Origin, str] = {"train": options.train}
     if options.eval:
         uris["eval"] = options.eval
-    sources = read_by(found, planned.ACTION, format_)
+    # Evaluation follows by itself where there is a set for it: better now than after days of training.
+    actions = [planned.ACTION, *(["evaluate"] if options.eval and "evaluate" in found.actions else [])]
+    sources = [source for action in actions for source in read_by(found, action, format_)]
     read = [(dataset_of(source, uris), source) for source in sources]
     return {
         origin: data.check(uri, [source for name, source in read if name == origin], found)
@@ -110,17 +122,3 @@ def _refuse_lost(found: CatalogEntry, options: TrainOptions) -> None:
             why=f"the port of {found.name} left its converted weights there, and training starts from them",
             next_step=f"porter resume {shlex.quote(found.workspace)} --from 3, or --base-checkpoint URI",
         )
-
-
-def refuse_launch(name: str) -> None:
-    """Say that there is no launching yet.
-
-    Raises:
-        PorterError: always; a name that is in no catalog is told first.
-    """
-    found = catalog.entry(name)
-    raise PorterError(
-        f"{found.title} cannot be launched yet.",
-        why="this version plans a training and starts none",
-        next_step="porter train with --dry-run shows the plan",
-    )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from porter.records.base import Record, Task
 
 ImageKind = Literal["pytorch", "deploy"]
+Direction = Literal["maximize", "minimize"]
 Origin = Literal["train", "eval", "inference", "calibration"]
 """Whose files a spec key is given: those of the training, evaluation, inference or calibration set."""
 
@@ -34,11 +35,13 @@ class DataPart(Record, frozen=True, kw_only=True):
     Attributes:
         path: below the dataset; empty for the dataset's own folder. An archive becomes the folder that is
             named like it.
+        fallback: path that is taken where a dataset has none of the first.
         kind: what the network finds there; ``format`` is no path but the name of the dataset's format.
         list: whether the value is a list with that one entry.
     """
 
     path: str = ""
+    fallback: str = ""
     kind: Literal["file", "folder", "format"]
     list: bool = False
 
@@ -111,7 +114,7 @@ class Metric(Record, frozen=True, kw_only=True):
     """
 
     key: str
-    direction: Literal["maximize", "minimize"]
+    direction: Direction
     text: bool = False
     evaluate: str = ""
     others: tuple[str, ...] = ()

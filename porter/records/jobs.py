@@ -101,6 +101,8 @@ class Run(Record, frozen=True, kw_only=True):
         export: whether the trained model is exported in the end.
         interpreter: None where containers run the jobs.
         jobs: in the order in which they were started.
+        best: name of the trial that the search has chosen; empty where there is none.
+        finished: when nothing was left to do, ISO 8601 with time zone; empty until then.
     """
 
     name: str
@@ -109,3 +111,5 @@ class Run(Record, frozen=True, kw_only=True):
     export: bool = False
     interpreter: Interpreter | None = None
     jobs: tuple[Job, ...] = ()
+    best: str = ""
+    finished: str = ""

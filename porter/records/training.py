@@ -11,13 +11,29 @@ AutoMlChoice = Literal["default", "on", "off"]
 """What was asked for; the default is a search wherever the network has one that can run."""
 
 
+class SearchOptions(Record, frozen=True, kw_only=True):
+    """What a person asked for of a search; empty where nothing was said.
+
+    Attributes:
+        algorithm: of NVIDIA's search.
+        trials: how many.
+        metric: ``KEY`` or ``KEY:maximize``.
+        vary: spec keys, each with its range or options: ``KEY``, ``KEY=LEAST..MOST``, ``KEY=A,B,C``.
+    """
+
+    algorithm: str = ""
+    trials: int = 0
+    metric: str = ""
+    vary: tuple[str, ...] = ()
+
+
 class TrainOptions(Record, frozen=True, kw_only=True):
     """What a person asked for.
 
     Attributes:
         train: URI of the training set, and *eval* of the validation set; empty where none was given.
         base: URI of the checkpoint to start from.
-        gpus: on every node; 0 where nothing was said, and so with *nodes*.
+        gpus: on every node; 0 for none, and None where nothing was said. So with *nodes*, where that is 0.
         image: that takes the place of the catalog's.
         settings: ``key=value`` as they were typed.
     """
@@ -26,9 +42,10 @@ class TrainOptions(Record, frozen=True, kw_only=True):
     eval: str = ""
     base: str = ""
     platform: Platform = "docker"
-    gpus: int = 0
+    gpus: int | None = None
     nodes: int = 0
     automl: AutoMlChoice = "default"
+    search: SearchOptions = SearchOptions()
     image: str = ""
     settings: tuple[str, ...] = ()
 
@@ -41,6 +58,7 @@ class DataFacts(Record, frozen=True, kw_only=True):
         kind: what was checked: ``coco`` and ``classes`` (folders) whole, of ``files`` only that they are
             there, and nothing of what is ``remote``.
         archives: paths below it that are archives, to be unpacked; those that are folders already are none.
+        fallbacks: paths that it does not have, and in whose place what the catalog names is taken.
         max_category_id: the greatest id of COCO categories and annotations.
         classes: images by class folder.
     """
@@ -48,6 +66,7 @@ class DataFacts(Record, frozen=True, kw_only=True):
     uri: str
     kind: Literal["coco", "classes", "files", "remote"]
     archives: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
     images: int = 0
     annotations: int = 0
     categories: int = 0
@@ -95,7 +114,9 @@ class SearchRoute(Record, frozen=True, kw_only=True):
         on: whether it is; *reason* says why.
         algorithm, metric, direction: of the search.
         parameters: spec keys that it varies.
-        recommendations: how many trials; 0 where nothing was said.
+        ranges: of parameters, where they are other than the schema's: ``valid_min`` and ``valid_max``, or
+            ``valid_options``.
+        recommendations: how many trials, where the algorithm does not say so itself.
     """
 
     on: bool
@@ -104,6 +125,7 @@ class SearchRoute(Record, frozen=True, kw_only=True):
     metric: str = ""
     direction: str = ""
     parameters: tuple[str, ...] = ()
+    ranges: dict[str, dict[str, Any]] = {}
     recommendations: int = 0
 
 
@@ -120,8 +142,10 @@ class TrainPlan(Record, frozen=True, kw_only=True):
 
     Attributes:
         spec: only what differs from the dataclass's defaults.
+        gpus: of every node; 0 runs on the CPU.
         environment: variables of each node; empty for one node.
         start: None where training starts from scratch.
+        inputs: values by spec key that the data is held against, also those that are the default.
         warnings: what was changed or assumed; *notes* is what is good to know.
     """
 
@@ -141,6 +165,7 @@ class TrainPlan(Record, frozen=True, kw_only=True):
     credentials: tuple[Credential, ...] = ()
     search: SearchRoute
     start: StartPoint | None = None
+    inputs: dict[str, Any] = {}
     data: dict[str, DataFacts] = {}
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from porter.records.bundle import Bundle
 from porter.records.gates import GateResult, GateState
 from porter.records.inspection import Inspection
 from porter.records.journal import PhaseRecord
-from porter.report.text import visible
+from porter.report.text import in_line
 from porter.ui import MARKS, STYLES
 from porter.workspace import Workspace
 
@@ -161,11 +161,6 @@ def show_catalogue(workspace: Workspace, *, as_json: bool) -> None:
         console.print(f"{'':15}{gate.command}", markup=False)
 
 
-def _in_line(label: str) -> str:
-    """Return a label, which may hold anything, as a part of one line."""
-    return " ".join(str(visible(label)).split())
-
-
 def show_inspection(inspection: Inspection, *, as_json: bool) -> None:
     """Show what a model is."""
     if as_json:
@@ -179,7 +174,7 @@ def show_inspection(inspection: Inspection, *, as_json: bool) -> None:
         "type": f"{inspection.model_type}, {inspection.architecture}",
         "task": f"{inspection.task.task}, from the {inspection.task.source}: {inspection.task.reason}",
         "input": f"{inspection.channels} x {size or 'unknown size'}",
-        "labels": f"{len(inspection.labels)}: {', '.join(map(_in_line, inspection.labels[:5]))}"
+        "labels": f"{len(inspection.labels)}: {', '.join(map(in_line, inspection.labels[:5]))}"
         + (", ..." if len(inspection.labels) > 5 else ""),
         "processor": _processor(inspection),
         "licence": f"{inspection.licence.name or 'not stated'} {inspection.licence.source}".strip(),

@@ -19,3 +19,8 @@ def visible(value: Any) -> Any:
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return _INVISIBLE.sub(lambda found: f"\u2039U+{ord(found[0]):04X}\u203a", value)
+
+
+def in_line(text: Any) -> str:
+    """Return text, which may hold anything, as a part of one line."""
+    return " ".join(str(visible(text)).split())

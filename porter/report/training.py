@@ -97,7 +97,7 @@ def _variables(node: dict[str, str]) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number > 1 else ''}"
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _section(title: str, lines: Iterable[str]) -> None:

@@ -84,20 +84,23 @@ def schema_of(
 ) -> SchemaAnswer:
     """Return an answer with these fields, as the converter nests them."""
     properties: dict[str, Any] = {}
+    default: dict[str, Any] = {}
     keys = set()
     for key, described in fields.items():
         *sections, last = key.split(".")
-        place = properties
+        place, values = properties, default
         for depth, name in enumerate(sections):
             section = place.setdefault(name, {"type": "collection", "properties": {}, "default": {}})
             place = section["properties"]
+            values = values.setdefault(name, {})
             keys.add(".".join(sections[: depth + 1]))
         place[last] = dict(described)
+        values[last] = described.get("default")
         keys.add(key)
     schema = {
         "type": "object",
         "properties": properties,
-        "default": {name: {} for name in properties},
+        "default": default,
         "automl_default_parameters": sorted(searched & set(fields)),
         "automl_disabled_parameters": [],
         "popular": {},

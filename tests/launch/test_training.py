@@ -11,7 +11,7 @@ import typer.testing
 import yaml
 
 from porter.cli import app
-from porter.errors import DataError, PorterError, UsageError
+from porter.errors import DataError, UsageError
 from porter.launch import build, training
 from porter.records.skills import SchemaAnswer, SkillSource
 from tests.launch.answers import SOURCE
@@ -188,21 +188,15 @@ def test_converted_weights_that_are_gone_are_missed_before_a_job_does(tmp_path: 
     assert "own.pth" in train(*arguments, "--base-checkpoint", "own.pth")
 
 
-def test_there_is_no_launching_yet() -> None:
-    with pytest.raises(PorterError, match="cannot be launched yet") as caught:
-        training.refuse_launch("dino")
-    assert "--dry-run" in caught.value.next_step
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["train", "dino"], 1, "--dry-run"),
+        (["train", "dino"], 2, "No training data was given"),
         (["train", "dinno"], 2, "near it: dino"),
         (["train", "dino", "--dry-run"], 2, "No training data was given"),
         (["train", "dino", "--dry-run", "--platform", "lepton"], 2, "expected one of docker, kubernetes"),
         (["train", "dino", "--dry-run", "--automl", "maybe"], 2, "expected one of on, off"),
-        (["train", "dino", "--dry-run", "--gpus", "0"], 2, "a number from 1 on"),
+        (["train", "dino", "--dry-run", "--gpus", "-1"], 2, "a number from 0 on"),
         (["train", "dino", "--dry-run", "--nodes", "-1"], 2, "a number from 1 on"),
         (["train", "dino", "--dry-run", "--format", "yaml"], 2, "formats: text, json"),
         (["train", "dino", "--dry-run", "--train-data", "gone"], 9, "is no folder"),

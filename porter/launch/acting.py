@@ -1,0 +1,75 @@
+"""Checking what is asked for an action on a trained model, before a job is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from porter.errors import UsageError
+from porter.launch import build, catalog, data, settings
+from porter.launch.places import dataset_of, read_by
+from porter.launch.settings import Fields
+from porter.records.catalog import Origin
+from porter.records.jobs import Run
+from porter.records.reference import Repo
+from porter.records.training import DataFacts
+from porter.ui import Ui
+
+
+class Asked(NamedTuple):
+    """Datasets that an action gets beside those of its run, and values by spec key."""
+
+    facts: dict[Origin, DataFacts]
+    values: dict[str, Any]
+
+
+def prepare(
+    run: Run,
+    action: str,
+    dataset: tuple[Origin | None, str, str],
+    pairs: Sequence[str],
+    given: Mapping[Repo, str],
+    ui: Ui,
+) -> Asked:
+    """Return what an action gets.
+
+    Args:
+        run: whose model it works on.
+        action: of the network.
+        dataset: its origin, the option that names it, and its URI; that is empty where none was named.
+        pairs: ``key=value`` as they were typed.
+        given: clones of tao-pytorch and tao-core, whose schema settings are held against.
+        ui: where progress goes.
+
+    Raises:
+        UsageError: the network has no such action, or needs a dataset that is not there.
+        DataError: the dataset is wrong.
+        SettingError: a setting is.
+    """
+    found = catalog.entry(run.plan.model)
+    if action not in found.actions:
+        raise UsageError(
+            f"{found.title} has no action {action}.",
+            why=f"it has {', '.join(found.actions)}",
+            next_step=f"porter jobs {run.name} shows what was done",
+        )
+    origin, option, uri = dataset
+    sources = read_by(found, action, run.plan.format)
+    facts: dict[Origin, DataFacts] = {}
+    if origin and uri:
+        place = data.location(uri, option)
+        facts[origin] = data.check(place, [one for one in sources if _of(one, origin)], found)
+    known = {**msgspec.convert(run.plan.data, dict[Origin, DataFacts]), **facts}
+    for source in sources:
+        dataset_of(source, known)
+    values: dict[str, Any] = {}
+    if pairs:
+        answer, _ = build.ask(found, given, ui)
+        values = settings.read(pairs, found, Fields(answer)).values
+    return Asked(facts, values)
+
+
+def _of(source: Any, origin: Origin) -> bool:
+    return origin in (source.origin, source.reuses)

@@ -1,0 +1,96 @@
+"""Leading a run: data is brought, jobs are started one after the other, and what came of them is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from porter.launch import catalog, overview, requests, staging
+from porter.launch.monitor import Monitor
+from porter.launch.recheck import recheck
+from porter.launch.runs import RunFolder
+from porter.launch.workflow import Workflow
+from porter.records.catalog import CatalogEntry, Origin
+from porter.records.jobs import Job, Run
+from porter.records.training import DataFacts
+from porter.ui import Ui
+
+
+def lead(folder: RunFolder, ui: Ui, monitor: Monitor, *, follow: bool = True) -> Run:
+    """Do what is left of a run. Use it under the run's lock.
+
+    Args:
+        folder: of the run.
+        ui: where progress goes.
+        monitor: waits for the jobs.
+        follow: False starts the training and leaves it.
+
+    Raises:
+        PorterError: data could not be brought, or a job failed; what is done stays done.
+    """
+    run = folder.load()
+    found = catalog.entry(run.plan.model)
+    bring(folder, found, run, "evaluate" if "eval" in run.plan.data else "", {}, ui)
+    workflow = Workflow(folder, overview.driver_of(folder, run), found, monitor)
+    workflow.reattach()
+    if not follow:
+        workflow.start_training()
+        return folder.load()
+    return workflow.go()
+
+
+def act(
+    folder: RunFolder,
+    action: str,
+    ui: Ui,
+    monitor: Monitor,
+    *,
+    facts: Mapping[Origin, DataFacts] = {},
+    values: Mapping[str, Any] = {},
+    follow: bool = True,
+) -> Job:
+    """Run an action on what a run has trained. Use it under the run's lock.
+
+    Args:
+        folder: of the run.
+        action: of the network.
+        ui: where progress goes.
+        monitor: waits for the job.
+        facts: datasets beside those of the run's plan, or in their place.
+        values: by spec key, what a person set.
+        follow: False starts the job and leaves it.
+
+    Raises:
+        PorterError: nothing is trained yet, data could not be brought, or the job failed.
+    """
+    run = folder.load()
+    found = catalog.entry(run.plan.model)
+    model = overview.trained(run)
+    bring(folder, found, run, action, facts, ui)
+    workflow = Workflow(folder, overview.driver_of(folder, run), found, monitor)
+    workflow.reattach()
+    name = next_name(run, action)
+    return workflow.follow(action, model, name=name, values=values, facts=facts, wait=follow)
+
+
+def bring(
+    folder: RunFolder,
+    found: CatalogEntry,
+    run: Run,
+    action: str,
+    facts: Mapping[Origin, DataFacts],
+    ui: Ui,
+) -> None:
+    """Bring what training and an action after it read; other machines fetch that themselves."""
+    if run.plan.platform not in requests.HERE:
+        return
+    more = requests.staged_of(found, run.plan, action, facts) if action else ()
+    staging.stage((*run.plan.staged, *more), folder.path, ui)
+    folder.update(plan=recheck(run.plan, found, folder.path))
+
+
+def next_name(run: Run, action: str) -> str:
+    """Return a name that no job of the run has: ``evaluate``, then ``evaluate-2``."""
+    taken = {job.name for job in run.jobs}
+    names = [action, *(f"{action}-{number}" for number in range(2, len(taken) + 3))]
+    return next(name for name in names if name not in taken)

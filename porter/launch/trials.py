@@ -1,0 +1,178 @@
+"""The search of hyperparameters: NVIDIA's own proposes values, and every proposal is a job of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from porter.errors import PorterError
+from porter.launch import checkpoints, monitor, progress, requests
+from porter.launch.drivers import base
+from porter.launch.runs import now
+from porter.launch.searching import COUNTED
+from porter.records.jobs import Job, JobRequest, Run
+
+if TYPE_CHECKING:
+    from porter.launch.workflow import Workflow
+
+IN_A_ROW = 3
+"""So many failed trials one after the other have one cause, and no search finds a way around it."""
+
+
+class Search:
+    """Runs the trials of a run until the search has enough.
+
+    Args:
+        workflow: of the run; it starts the jobs.
+    """
+
+    def __init__(self, workflow: Workflow) -> None:
+        self._workflow = workflow
+        self._folder = workflow.folder
+        self._plan = workflow.folder.load().plan
+        self._search = _open(self._folder.load(), workflow)
+
+    def go(self) -> Job:
+        """Return the best trial.
+
+        Raises:
+            PorterError: a trial was canceled, or too many failed.
+        """
+        failed = 0
+        # What a killed porter had asked for and not reported comes first.
+        waiting = [
+            one for one in self._search.get_history() if one.status in ("pending", "started", "running")
+        ]
+        while waiting or not self._search.is_complete():
+            for proposal in waiting or self._search.next_recommendation():
+                done = self._try(proposal)
+                failed = failed + 1 if done.state == "error" else 0
+                if failed == IN_A_ROW:
+                    raise PorterError(
+                        f"{IN_A_ROW} trials of {self._folder.path.name} failed one after the other.",
+                        why=f"the last one: {done.reason}",
+                        next_step=f"porter logs {self._folder.path.name} --job {done.name}; "
+                        f"porter resume {self._folder.path.name} goes on",
+                    )
+            waiting = []
+        best = self._search.get_best()
+        if best is None:
+            raise PorterError(
+                f"No trial of {self._folder.path.name} ended well.",
+                why="; ".join(f"{job.name}: {job.reason}" for job in self._trials()[-2:]),
+                next_step=f"porter logs {self._folder.path.name} --job {self._trials()[-1].name}",
+            )
+        chosen = next(job for job in self._trials() if job.name == _name(best.id))
+        self._folder.update(best=chosen.name)
+        return chosen
+
+    def _try(self, proposal: Any) -> Job:
+        """Run one trial and report it."""
+        values = dict(proposal.specs)
+        noted = next((job for job in self._trials() if job.name == _name(proposal.id)), None)
+        if noted is not None and noted.state in ("complete", "error") and noted.values != values:
+            # Some algorithms go on with a trial under its number, with other values.
+            self._folder.put(msgspec.structs.replace(noted, state="planned", values=values))
+        job = Job(name=_name(proposal.id), action=self._plan.action, values=values)
+        parent = self._parent(proposal)
+
+        def make(job: Job) -> JobRequest:
+            return requests.train(
+                self._workflow.found,
+                self._plan,
+                self._folder.path,
+                name=job.name,
+                values=values,
+                resume=parent,
+            )
+
+        done = self._workflow.attempt(job, make)
+        if done.state == "canceled":
+            raise PorterError(
+                f"{done.name} of {self._folder.path.name} was canceled.",
+                next_step=f"porter resume {self._folder.path.name} tries it again, and goes on",
+            )
+        metric = self._metric(done) if done.state == "complete" else None
+        if done.state == "complete" and metric is None:
+            done = msgspec.structs.replace(
+                done, state="error", reason=f"it has not measured {self._plan.search.metric}"
+            )
+        done = msgspec.structs.replace(done, metric=metric, ended=done.ended or now())
+        self._folder.put(done)
+        proposal.assign_job_id(done.id)
+        self._search.report_result(
+            proposal.id, 0.0 if metric is None else metric, status="failure" if metric is None else "success"
+        )
+        self._prune()
+        return done
+
+    def _metric(self, job: Job) -> float | None:
+        run, workflow = self._folder.load(), self._workflow
+        seen = monitor.look(workflow.driver, run, job, workflow.found)
+        return progress.metric_of(seen, monitor.measured(run, workflow.found))
+
+    def _parent(self, proposal: Any) -> str:
+        """Return the checkpoint that a trial goes on from; empty where it starts as the plan has it."""
+        wanted = proposal.resume_from_job_id
+        parent = next((job for job in self._trials() if wanted and job.id == wanted), None)
+        if parent is None:
+            return ""
+        return checkpoints.trained(self._workflow.driver, parent, self._workflow.found)
+
+    def _prune(self) -> None:
+        """Remove the checkpoints of trials that nothing needs any more; they would fill the disk."""
+        best = self._search.get_best()
+        needed = {best.job_id} if best else set()
+        if self._plan.search.algorithm not in COUNTED and not self._search.is_complete():
+            # Others go on with trials that did well.
+            needed |= self._search.get_required_checkpoint_job_ids()
+        for job in self._trials():
+            if job.state in ("complete", "error") and job.id not in needed:
+                base.remove_local(job.results, checkpoints.ENDINGS)
+
+    def _trials(self) -> list[Job]:
+        return [job for job in self._folder.load().jobs if job.action == self._plan.action]
+
+
+def _name(number: int) -> str:
+    return f"trial-{number + 1}"
+
+
+def _open(run: Run, workflow: Workflow) -> Any:
+    """Return the search as it was left, or a new one."""
+    plan, folder = run.plan, workflow.folder
+    schema = folder.schema()
+    started = (folder.search / ".automl").is_dir()
+    chosen = plan.search
+    settings: dict[str, Any] = {
+        "algorithm": chosen.algorithm,
+        "metric": chosen.metric,
+        "direction": chosen.direction,
+        "session_id": run.name,
+        "experiment_id": run.name,
+        "automl_max_recommendations": chosen.recommendations,
+    }
+    try:
+        return base.sdk("tao_automl").AutoML(
+            workspace=str(folder.search),
+            network=plan.model,
+            train_specs=_merged(schema["default"], plan.spec),
+            settings=settings,
+            automl_hyperparameters=list(chosen.parameters),
+            custom_param_ranges=dict(chosen.ranges) or None,
+            action=plan.action,
+            resume=started,
+            search_schema=schema,
+        )
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise PorterError(
+            f"The search of {run.name} cannot be opened.",
+            why=str(error),
+            next_step="--automl off trains once",
+        ) from error
+
+
+def _merged(defaults: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+    return requests.with_values(defaults, requests.flat(spec))

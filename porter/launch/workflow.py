@@ -1,0 +1,202 @@
+"""The single-step workflow: a training or a search, then evaluation, then export; it goes on where it was."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from porter.errors import PorterError
+from porter.launch import checkpoints, diagnosis, requests
+from porter.launch.drivers.base import Driver
+from porter.launch.monitor import Monitor
+from porter.launch.runs import RunFolder, ended, now
+from porter.records.catalog import CatalogEntry, Origin
+from porter.records.jobs import Job, JobRequest, Run
+from porter.records.progress import Diagnosis
+from porter.records.training import DataFacts
+
+Make = Callable[[Job], JobRequest]
+"""Makes the request of a job when its turn has come: it may rest on what earlier jobs have left."""
+
+_TAIL = 400
+_TRAINING = Job(name="train", action="train")
+
+
+class Workflow:
+    """Starts the jobs of a run, waits for them and notes what becomes of each. Use it under the run's lock.
+
+    Args:
+        folder: of the run.
+        driver: of its platform.
+        found: the network.
+        monitor: waits, and says what is going on.
+    """
+
+    def __init__(self, folder: RunFolder, driver: Driver, found: CatalogEntry, monitor: Monitor) -> None:
+        self.folder = folder
+        self.driver = driver
+        self.found = found
+        self.monitor = monitor
+
+    def go(self) -> Run:
+        """Do what is left of the run.
+
+        Raises:
+            PorterError: a job failed, or was canceled; what is done stays done.
+        """
+        run = self.folder.load()
+        if run.plan.search.on:
+            from porter.launch.trials import Search
+
+            best = Search(self).go()
+        else:
+            best = self.run(_TRAINING, self._training)
+        later = [*(["evaluate"] if "eval" in run.plan.data else []), *(["export"] if run.export else [])]
+        for action in later:
+            if action in self.found.actions:
+                self.follow(action, best)
+        return self.folder.update(finished=now())
+
+    def start_training(self) -> None:
+        """Start the training and leave it; one that runs or has ended well is left as it is."""
+        job = self._noted(_TRAINING)
+        if not job.id or job.state in ("error", "canceled"):
+            self.start(job, self._training)
+
+    def follow(
+        self,
+        action: str,
+        trained: Job,
+        *,
+        name: str = "",
+        values: Mapping[str, Any] = {},
+        facts: Mapping[Origin, DataFacts] = {},
+        wait: bool = True,
+    ) -> Job:
+        """Run an action on a trained model.
+
+        Args:
+            action: of the network.
+            trained: the job that trained it.
+            name: of the job; the action's where it is empty.
+            values: by spec key, what a person set for it.
+            facts: datasets beside those of the plan.
+            wait: False starts the job and leaves it.
+        """
+        run = self.folder.load()
+        checkpoint = checkpoints.trained(self.driver, trained, self.found)
+
+        def make(job: Job) -> JobRequest:
+            return requests.after(
+                self.found,
+                run.plan,
+                self.folder.path,
+                action,
+                checkpoint,
+                trained=trained.values,
+                facts=facts,
+                values=values,
+                name=job.name,
+            )
+
+        job = Job(name=name or action, action=action)
+        return self.run(job, make) if wait else self.start(job, make)
+
+    def run(self, job: Job, make: Make) -> Job:
+        """Have a job done: attach to it where it runs, start it where it does not, and wait.
+
+        Raises:
+            PorterError: it failed, or was canceled.
+        """
+        done = self.attempt(job, make)
+        if done.state == "complete":
+            return done
+        how = "failed" if done.state == "error" else "was canceled"
+        raise PorterError(
+            f"{done.name} of {self.folder.path.name} {how}.",
+            why=done.reason,
+            next_step=f"porter resume {self.folder.path.name} starts it anew; "
+            f"porter logs {self.folder.path.name} --job {done.name} shows what it printed",
+        )
+
+    def attempt(self, job: Job, make: Make) -> Job:
+        """Have a job done, however it ends; one that has ended well is left as it is."""
+        job = self._noted(job)
+        if job.state == "complete":
+            return job
+        if not job.id or ended(job):
+            job = self.start(job, make)
+        state = self.monitor.wait(self.driver, self.folder.load(), job, self.found)
+        return self._end(msgspec.structs.replace(job, state=state))
+
+    def start(self, job: Job, make: Make) -> Job:
+        """Start a job that is not running; return it with its id.
+
+        Raises:
+            PorterError: the platform did not take it.
+        """
+        job = self._noted(job)
+        again = job.attempt + 1 if job.id else job.attempt
+        request = make(job)
+        job = msgspec.structs.replace(
+            job, state="starting", id="", results="", started=now(), ended="", reason="", attempt=again
+        )
+        self.folder.put(job)
+        try:
+            started = self.driver.start(request)
+        except BaseException:
+            self.folder.put(msgspec.structs.replace(job, state="planned", started=""))
+            raise
+        job = msgspec.structs.replace(job, state="pending", id=started.id, results=started.results)
+        self.folder.put(job)
+        return job
+
+    def reattach(self) -> None:
+        """Note the job that a killed porter had started and not noted, and forget one that it had not."""
+        run = self.folder.load()
+        unsure = [job for job in run.jobs if job.state == "starting"]
+        if not unsure:
+            return
+        noted = {job.id for job in run.jobs}
+        found = [known for known in self.driver.known().values() if known.id not in noted]
+        for job in unsure:
+            if len(unsure) == 1 and found:
+                # The SDK's list is of this run alone, the newest first or not: one is of no record.
+                known = found[-1]
+                self.folder.put(
+                    msgspec.structs.replace(job, state="pending", id=known.id, results=known.results)
+                )
+            else:
+                self.folder.put(msgspec.structs.replace(job, state="planned", started=""))
+
+    def _noted(self, job: Job) -> Job:
+        return next((known for known in self.folder.load().jobs if known.name == job.name), job)
+
+    def _end(self, job: Job) -> Job:
+        reason = ""
+        if job.state == "error":
+            reason = _why(diagnosis.diagnose(self.driver.logs(job.id, _TAIL), self.found.errors))
+        job = msgspec.structs.replace(job, ended=now(), reason=reason)
+        self.folder.put(job)
+        return job
+
+    def _training(self, job: Job) -> JobRequest:
+        plan = self.folder.load().plan
+        return requests.train(self.found, plan, self.folder.path, resume=self._resume(job))
+
+    def _resume(self, job: Job) -> str:
+        """Return the checkpoint that an earlier attempt has left; empty where there is none."""
+        if not job.results:
+            return ""
+        chosen = checkpoints.choose(self.driver.files(job.results), self.found)
+        return posixpath.join(job.results, chosen) if chosen else ""
+
+
+def _why(seen: Diagnosis) -> str:
+    """Return a diagnosis in one line."""
+    if seen.cause:
+        return f"{seen.cause}: {seen.fix}"
+    return " | ".join(seen.lines) or "it has printed nothing"

@@ -1,0 +1,365 @@
+"""`porter train` on this machine: real jobs of NVIDIA's SDK and a real search of a stub of a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import typer.testing
+import yaml
+
+from porter.cli import app
+from porter.errors import PorterError
+from porter.launch import build
+from porter.records.base import from_json, to_json
+from porter.records.jobs import Job, Run
+from tests.launch.answers import SOURCE
+from tests.launch.fields import coco, dino_answer
+from tests.launch.stub_tao import StubTao
+
+CHECKPOINT = "dino_model_latest.pth"
+PLAIN = ("--automl", "off")
+SEARCH = ("--trials", "4", "--vary", "lr=1e-4..1e-2")
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> StubTao:
+    return StubTao(tmp_path_factory.mktemp("stub") / "venv", "dino", "val_mAP50", CHECKPOINT)
+
+
+@pytest.fixture
+def stub(environment: StubTao) -> StubTao:
+    environment.set(seconds=0.0, fails={}, measures=True)
+    return environment
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(build, "ask", lambda found, given, ui: (dino_answer(), SOURCE))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "start.pth").write_text("0")
+
+
+def porter(*arguments: str) -> tuple[int, str]:
+    """Run a command in this process; return its exit code, and all that it said."""
+    done = typer.testing.CliRunner().invoke(app, list(arguments))
+    if isinstance(done.exception, PorterError):
+        return done.exception.exit_code, f"{done.output}{done.exception}"
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.output
+
+
+def training(stub: StubTao, *more: str) -> list[str]:
+    """Return the arguments of a training on small data."""
+    if not Path("data").is_dir():
+        coco(Path("data"))
+    start = (
+        "train",
+        "dino",
+        "--train-data",
+        "data",
+        "--set",
+        "num_classes=5",
+        "--base-checkpoint",
+        "start.pth",
+    )
+    return [*start, "--platform", "virtualenv", "--venv", str(stub.prefix), "--gpus", "0", "--yes", *more]
+
+
+def train(stub: StubTao, *more: str) -> tuple[int, str]:
+    return porter(*training(stub, *more))
+
+
+def run(name: str = "dino-1") -> Run:
+    return from_json((Path("porter-runs") / name / "run.json").read_bytes(), Run)
+
+
+def job(name: str, of: str = "dino-1") -> Job:
+    return next(job for job in run(of).jobs if job.name == name)
+
+
+def spec_of(job: Job) -> Any:
+    (path,) = (Path(job.results).parents[1] / "spec").iterdir()
+    return yaml.safe_load(path.read_text())
+
+
+def left(job: Job) -> set[str]:
+    return {path.name for path in Path(job.results).rglob("*") if path.is_file()}
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it has not come to pass"
+        time.sleep(0.05)
+
+
+class Killed:
+    """A `porter train` in a process of its own, that a test kills."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        code = (
+            "import sys; from porter.launch import build; from tests.launch.answers import SOURCE; "
+            "from tests.launch.fields import dino_answer; from porter.cli import main; "
+            "build.ask = lambda found, given, ui: (dino_answer(), SOURCE); main()"
+        )
+        root = str(Path(__file__).parents[2])
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            env={**os.environ, "PYTHONPATH": root},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def kill(self, number: int = signal.SIGKILL) -> int:
+        self._process.send_signal(number)
+        return self._process.wait(timeout=60)
+
+
+def test_training_is_followed_by_evaluation_and_export_of_what_it_has_left(stub: StubTao) -> None:
+    coco(Path("other"))
+    code, said = train(stub, *PLAIN, "--export", "--eval-data", "other", "--set", "epochs=2")
+    assert code == 0, said
+    assert [(done.name, done.state) for done in run().jobs] == [
+        ("train", "complete"),
+        ("evaluate", "complete"),
+        ("export", "complete"),
+    ]
+    trained = spec_of(job("train"))
+    assert trained["train"]["pretrained_model_path"].endswith("/start.pth")
+    assert trained["dataset"]["val_data_sources"][0]["json_file"].endswith("/other/annotations.json")
+    evaluated = spec_of(job("evaluate"))
+    assert evaluated["evaluate"]["checkpoint"] == f"{job('train').results}/train/{CHECKPOINT}"
+    assert evaluated["dataset"]["test_data_sources"]["json_file"].endswith("/other/annotations.json")
+    assert evaluated["dataset"]["num_classes"] == 5
+    # What training started from is no matter of a trained model.
+    assert "pretrained_model_path" not in evaluated["train"]
+    exported = Path(job("export").results) / "export" / "dino.onnx"
+    assert exported.read_text() == "onnx of 2"
+
+
+def test_the_secrets_of_a_shell_do_not_reach_a_job(stub: StubTao, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_TOKEN", "NGC_KEY", "ACCESS_KEY"):
+        monkeypatch.setenv(name, "not-for-jobs")
+    assert train(stub, *PLAIN)[0] == 0
+    assert os.environ["NGC_KEY"] == "not-for-jobs"
+    assert porter("logs", "dino-1") == (0, "secrets: []\ntelemetry: yes\n")
+    kept = [path for path in Path("porter-runs").rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"not-for-jobs" in path.read_bytes()]
+
+
+def test_a_search_keeps_the_best_trial_and_hands_on_its_values(stub: StubTao) -> None:
+    code, said = train(stub, *SEARCH, "--eval-data", str(coco(Path("other"))))
+    assert code == 0, said
+    *trials, evaluate = run().jobs
+    assert [trial.name for trial in trials] == ["trial-1", "trial-2", "trial-3", "trial-4"]
+    assert all(1e-4 <= trial.values["train.optim.lr"] <= 1e-2 for trial in trials)
+    best = max(trials, key=lambda trial: trial.metric or 0)
+    assert run().best == best.name
+    assert spec_of(evaluate)["train"]["optim"]["lr"] == best.values["train.optim.lr"]
+    assert spec_of(evaluate)["evaluate"]["checkpoint"].startswith(best.results)
+    # Ten trials of a detector would fill a disk: only the best keeps its checkpoints.
+    assert [trial.name for trial in trials if CHECKPOINT in left(trial)] == [best.name]
+    assert all("status.json" in left(trial) for trial in trials)
+
+
+def test_a_failed_trial_is_told_and_the_search_goes_on(stub: StubTao) -> None:
+    import numpy
+
+    numpy.random.seed(5)
+    stub.set(fails={"train": 0.006})
+    code, said = train(stub, *SEARCH)
+    assert code == 0, said
+    ends = {trial.values["train.optim.lr"] > 0.006: trial for trial in run().jobs}
+    assert ends[True].state == "error"
+    assert "the GPU's memory does not hold a batch: lower dataset.batch_size" in ends[True].reason
+    assert ends[True].metric is None
+    assert ends[False].state == "complete"
+    assert job(run().best).state == "complete"
+
+
+def test_a_search_ends_when_one_trial_after_the_other_fails(stub: StubTao) -> None:
+    stub.set(fails={"train": 0})
+    code, said = train(stub, *SEARCH)
+    assert (code, len(run().jobs)) == (1, 3)
+    assert "3 trials of dino-1 failed one after the other" in said
+    assert "the GPU's memory does not hold a batch" in said
+    stub.set(fails={})
+    assert porter("resume", "dino-1")[0] == 0
+    assert [trial.state for trial in run().jobs] == ["error"] * 3 + ["complete"]
+    assert run().best == "trial-4"
+
+
+def test_a_trial_that_measures_nothing_has_failed(stub: StubTao) -> None:
+    stub.set(measures=False)
+    code, said = train(stub, *SEARCH)
+    assert code == 1
+    assert "it has not measured val_mAP50" in said
+
+
+def test_a_failed_training_says_why_and_what_to_do(stub: StubTao) -> None:
+    stub.set(fails={"train": 0})
+    code, said = train(stub, *PLAIN, "--export")
+    assert code == 1
+    assert "train of dino-1 failed" in said
+    assert "the GPU's memory does not hold a batch: lower dataset.batch_size" in said
+    assert "porter resume dino-1" in said
+    assert [done.name for done in run().jobs] == ["train"]
+    assert "Traceback" in porter("logs", "dino-1", "--tail", "2")[1]
+
+
+def test_a_canceled_training_goes_on_from_its_checkpoint(stub: StubTao) -> None:
+    stub.set(seconds=0.5)
+    led = Killed(training(stub, *PLAIN, "--set", "epochs=4"))
+    until(lambda: bool(run_there() and run().jobs and CHECKPOINT in left_of("train")))
+    assert "canceled: train" in porter("cancel", "dino-1")[1]
+    assert led.kill(0) == 1
+    assert job("train").state == "canceled"
+    first = job("train").results
+    stub.set(seconds=0.0)
+    assert porter("resume", "dino-1")[0] == 0
+    assert (job("train").state, job("train").attempt) == ("complete", 2)
+    assert f"resumed from {first}/train/{CHECKPOINT}" in porter("logs", "dino-1")[1]
+    assert "pretrained_model_path" not in spec_of(job("train"))["train"]
+
+
+def test_a_training_outlives_a_killed_porter_and_is_found_again(stub: StubTao) -> None:
+    stub.set(seconds=0.4)
+    led = Killed(training(stub, *PLAIN, "--export", "--set", "epochs=4"))
+    until(lambda: bool(run_there() and run().jobs and job("train").id))
+    # One porter leads a run: another one is told so.
+    code, said = porter("resume", "dino-1")
+    assert (code, "porter watch dino-1" in said) == (8, True)
+    led.kill()
+    started = job("train").id
+    assert porter("resume", "dino-1")[0] == 0
+    assert (job("train").id, job("train").state, job("train").attempt) == (started, "complete", 1)
+    assert job("export").state == "complete"
+
+
+def test_a_job_that_a_killed_porter_did_not_note_is_found_again(stub: StubTao) -> None:
+    assert train(stub, *PLAIN, "--no-monitor")[0] == 0
+    started = job("train")
+    unsure = msgspec.structs.replace(started, state="starting", id="", results="")
+    record = Path("porter-runs/dino-1/run.json")
+    record.write_bytes(to_json(msgspec.structs.replace(run(), jobs=(unsure,))))
+    assert porter("resume", "dino-1")[0] == 0
+    assert (job("train").id, job("train").results) == (started.id, started.results)
+
+
+def test_a_search_goes_on_after_a_kill_without_trying_a_trial_twice(stub: StubTao) -> None:
+    stub.set(seconds=0.3)
+    led = Killed(training(stub, *SEARCH, "--set", "epochs=2"))
+    until(lambda: bool(run_there() and len(run().jobs) == 2 and job("trial-2").id))
+    led.kill()
+    before = [trial.id for trial in run().jobs]
+    stub.set(seconds=0.0)
+    assert porter("resume", "dino-1")[0] == 0
+    assert [trial.id for trial in run().jobs][:2] == before
+    assert [(trial.name, trial.state) for trial in run().jobs] == [
+        (f"trial-{number}", "complete") for number in range(1, 5)
+    ]
+    assert all(trial.attempt == 1 for trial in run().jobs)
+
+
+def test_interrupting_porter_leaves_the_job_running(stub: StubTao) -> None:
+    stub.set(seconds=0.5)
+    led = Killed(training(stub, *PLAIN, "--set", "epochs=3"))
+    until(lambda: bool(run_there() and run().jobs and job("train").id))
+    assert led.kill(signal.SIGINT) == 130
+    assert porter("watch", "dino-1")[0] == 0
+    assert json.loads(porter("jobs", "dino-1", "--format", "json")[1])
+
+
+def test_a_run_that_is_left_alone_goes_on_when_it_is_asked_to(stub: StubTao) -> None:
+    stub.set(seconds=0.2)
+    assert train(stub, *PLAIN, "--no-monitor", "--export")[0] == 0
+    assert [done.name for done in run().jobs] == ["train"]
+    assert porter("watch", "dino-1")[0] == 0
+    assert [done.name for done in run().jobs] == ["train"]
+    assert porter("resume", "dino-1")[0] == 0
+    assert [(done.name, done.state) for done in run().jobs] == [("train", "complete"), ("export", "complete")]
+
+
+def test_a_trained_model_is_evaluated_exported_and_used_again(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    coco(Path("other"))
+    assert porter("evaluate", "dino-1", "--eval-data", "other")[0] == 0
+    assert porter("evaluate", "dino-1", "--eval-data", "data")[0] == 0
+    assert spec_of(job("evaluate"))["dataset"]["test_data_sources"]["json_file"].endswith(
+        "/other/annotations.json"
+    )
+    assert spec_of(job("evaluate-2"))["dataset"]["test_data_sources"]["json_file"].endswith(
+        "/data/annotations.json"
+    )
+    assert porter("export", "dino-1", "--set", "export.input_channel=1")[0] == 0
+    assert spec_of(job("export"))["export"]["input_channel"] == 1
+    Path("other/label_map.txt").write_text("cat\n")
+    assert porter("infer", "dino-1", "--data", "other")[0] == 0
+    assert spec_of(job("inference"))["dataset"]["infer_data_sources"]["image_dir"] == [
+        str(Path("other/images").absolute())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["evaluate", "dino-1"], 2, "No validation set was given"),
+        (["infer", "dino-1"], 2, "No inference set was given"),
+        (["infer", "dino-1", "--data", "data"], 9, "lacks label_map.txt"),
+        (["evaluate", "dino-1", "--eval-data", "nowhere"], 9, "no folder"),
+        (["export", "dino-1", "--set", "export.input_chanel=1"], 2, "near it: export.input_channel"),
+        (["export", "dino-7"], 2, "There is no run dino-7"),
+        (["logs", "dino-1", "--job", "trial-1"], 2, "it has: train"),
+        (["jobs", "dino-7"], 2, "porter jobs lists them"),
+    ],
+)
+def test_what_cannot_be_done_with_a_run_is_said(
+    stub: StubTao, arguments: list[str], code: int, said: str
+) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    ended, told = porter(*arguments)
+    assert (ended, said in told) == (code, True), told
+    assert len(run().jobs) == 1
+
+
+def test_nothing_is_handed_on_before_it_is_trained(stub: StubTao) -> None:
+    stub.set(fails={"train": 0})
+    train(stub, *PLAIN)
+    code, said = porter("export", "dino-1")
+    assert (code, "has no trained model yet" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--no-monitor"], "a search is led by porter"),
+        (["--runs", "my runs"], "TAO's launcher splits paths at blanks"),
+        (["--venv", "data"], "is no virtual environment"),
+        (["--every", "0"], "expected minutes"),
+        (["--trials", "0"], "expected a number from 1 on"),
+    ],
+)
+def test_a_run_that_cannot_be_is_not_made(stub: StubTao, more: list[str], said: str) -> None:
+    code, told = train(stub, *more)
+    assert (code, said in told) == (2, True), told
+    assert not list(Path.cwd().rglob("run.json"))
+
+
+def run_there() -> bool:
+    return (Path("porter-runs") / "dino-1" / "run.json").is_file()
+
+
+def left_of(name: str) -> set[str]:
+    found = [known for known in run().jobs if known.name == name and known.results]
+    return left(found[0]) if found else set()

@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import functools
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -199,7 +200,13 @@ def _own(name: str) -> CatalogEntry:
 
 
 def _ported(found: Remembered) -> CatalogEntry:
-    return msgspec.structs.replace(read(Path(found.entry)), workspace=found.workspace)
+    try:
+        entry_there = read(Path(found.entry))
+    except PorterError as error:
+        # Another porter may have written it: nobody has to mend what is derived.
+        again = f"porter gate {remembered.GATE} {shlex.quote(found.workspace)} writes it anew"
+        raise PorterError(error.what, why=error.why, next_step=again) from error
+    return msgspec.structs.replace(entry_there, workspace=found.workspace)
 
 
 def _every_ported() -> Iterator[CatalogEntry]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from porter import cache
-from porter.atomic import is_temporary, write_atomic
+from porter.atomic import write_atomic
 from porter.errors import WorkspaceError
 from porter.records.base import from_json, to_json
 from porter.records.ported import Remembered
@@ -48,8 +48,6 @@ def known() -> dict[str, Remembered]:
     """Return what is remembered, by name, sorted; what cannot be read is none of it."""
     found: dict[str, Remembered] = {}
     for path in sorted((cache.root() / "catalog").glob("*.json")):
-        if is_temporary(path):
-            continue
         try:
             found[path.stem] = from_json(path.read_bytes(), Remembered)
         except (OSError, msgspec.MsgspecError):

@@ -78,7 +78,7 @@ def test_an_entry_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     assert list(ported_rows()) == ["one_net"]
     with pytest.raises(PorterError, match=r"two_net\.toml cannot be used") as error:
         catalog.entry("two_net")
-    assert str(broken.root) in error.value.next_step
+    assert f"porter gate catalog-entry {broken.root}" in error.value.next_step
 
 
 def test_what_is_remembered_of_nothing_is_passed_over(tmp_path: Path) -> None:

@@ -170,6 +170,13 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         text="Where it runs: docker, kubernetes, slurm, brev or virtualenv.",
         metavar="PLATFORM",
     ),
+    "one_platform": _option(
+        str,
+        "",
+        "--platform",
+        text="Only this one: docker, kubernetes, slurm, brev or virtualenv. [all]",
+        metavar="PLATFORM",
+    ),
     "gpus": _option(int | None, None, "--gpus", text="GPUs of every node. [1]", metavar="N"),
     "nodes": _option(
         int | None, None, "--nodes", text="Nodes; kubernetes and slurm have several. [1]", metavar="N"
@@ -199,7 +206,7 @@ _OTHERS = {
     *("folder", "gate", "check", "output", "into", "list", "book", "only", "jobs", "again"),
     *("model", "scope", "action", "format", "skill"),
     *("train_data", "eval_data", "base_checkpoint", "platform", "gpus", "nodes", "automl", "image", "spec"),
-    "plan_only",
+    *("plan_only", "one_platform"),
 }
 
 PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name not in _OTHERS)

@@ -167,7 +167,7 @@ def _range(key: str, text: str, described: Mapping[str, Any]) -> dict[str, Any]:
                 f"--vary {key}: it does not take {', '.join(map(str, strange))}.",
                 why=f"it takes {', '.join(map(str, known or []))}",
             )
-        return {"valid_options": options}
+        return {"enum": options}
     try:
         low, high = float(least), float(most)
     except ValueError:
@@ -180,4 +180,4 @@ def _range(key: str, text: str, described: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(limit, int | float) and (beyond < limit if bound == "minimum" else beyond > limit):
             raise UsageError(f"--vary {key}={text}: the release's {bound} is {limit:g}.")
     whole = described.get("type") == "int"
-    return {"valid_min": int(low) if whole else low, "valid_max": int(high) if whole else high}
+    return {"minimum": int(low) if whole else low, "maximum": int(high) if whole else high}

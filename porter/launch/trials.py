@@ -11,6 +11,7 @@ from porter.errors import PorterError
 from porter.launch import checkpoints, monitor, progress, requests
 from porter.launch.drivers import base
 from porter.launch.runs import now
+from porter.launch.schema import leaf
 from porter.launch.searching import COUNTED
 from porter.records.jobs import Job, JobRequest, Run
 
@@ -143,7 +144,7 @@ def _name(number: int) -> str:
 def _open(run: Run, workflow: Workflow) -> Any:
     """Return the search as it was left, or a new one."""
     plan, folder = run.plan, workflow.folder
-    schema = folder.schema()
+    schema = _narrowed(folder.schema(), plan.search.ranges)
     started = (folder.search / ".automl").is_dir()
     chosen = plan.search
     settings: dict[str, Any] = {
@@ -161,7 +162,6 @@ def _open(run: Run, workflow: Workflow) -> Any:
             train_specs=_merged(schema["default"], plan.spec),
             settings=settings,
             automl_hyperparameters=list(chosen.parameters),
-            custom_param_ranges=dict(chosen.ranges) or None,
             action=plan.action,
             resume=started,
             search_schema=schema,
@@ -172,6 +172,19 @@ def _open(run: Run, workflow: Workflow) -> Any:
             why=str(error),
             next_step="--automl off trains once",
         ) from error
+
+
+def _narrowed(schema: dict[str, Any], ranges: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a schema with the ranges that a person gave.
+
+    The search takes ranges beside its schema too, but heeds their options for some types alone.
+    """
+    for key, range_ in ranges.items():
+        described = leaf(schema["properties"], key)
+        if described is not None:
+            described.pop("option_weights", None)
+            described.update(range_, automl_enabled=True)
+    return schema
 
 
 def _merged(defaults: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:

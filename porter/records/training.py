@@ -114,8 +114,8 @@ class SearchRoute(Record, frozen=True, kw_only=True):
         on: whether it is; *reason* says why.
         algorithm, metric, direction: of the search.
         parameters: spec keys that it varies.
-        ranges: of parameters, where they are other than the schema's: ``valid_min`` and ``valid_max``, or
-            ``valid_options``.
+        ranges: of parameters, where they are other than the schema's: ``minimum`` and ``maximum``, or
+            ``enum``.
         recommendations: how many trials, where the algorithm does not say so itself.
     """
 

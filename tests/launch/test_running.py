@@ -173,6 +173,24 @@ def test_a_search_keeps_the_best_trial_and_hands_on_its_values(stub: StubTao) ->
     assert all("status.json" in left(trial) for trial in trials)
 
 
+def test_a_search_takes_no_values_but_those_that_were_asked_for(stub: StubTao) -> None:
+    options = (
+        "--vary",
+        "batch_size=2,7",
+        "--vary",
+        "train.checkpoint_interval=1..3",
+        "--vary",
+        "backbone=fan_tiny",
+    )
+    code, said = train(stub, "--trials", "5", *options)
+    assert code == 0, said
+    tried = [trial.values for trial in run().jobs]
+    assert {values["dataset.batch_size"] for values in tried} <= {2, 7}
+    assert {values["train.checkpoint_interval"] for values in tried} <= {1, 2, 3}
+    assert {values["model.backbone"] for values in tried} == {"fan_tiny"}
+    assert all(type(values["dataset.batch_size"]) is int for values in tried)
+
+
 def test_a_failed_trial_is_told_and_the_search_goes_on(stub: StubTao) -> None:
     import numpy
 

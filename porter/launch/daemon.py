@@ -162,7 +162,8 @@ def _way_in(why: str) -> str:
         return f"export {VARIABLE}=unix://{socket}"
     if shutil.which("podman"):
         path = _podman_sockets()[0]
-        return f"podman system service --time=0 unix://{path} & export {VARIABLE}=unix://{path}"
+        service = f"mkdir -p {path.parent} && podman system service --time=0 unix://{path} &"
+        return f"{service} export {VARIABLE}=unix://{path}"
     return f"start Docker: sudo systemctl start docker; or set {VARIABLE} to where one answers"
 
 

@@ -263,11 +263,15 @@ def test_a_cluster_that_refuses_is_told(
     assert SECRET not in repr(state)
 
 
-def test_a_cluster_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_does_not_answer_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "k", "http://127.0.0.1:9")))
     state = of("kubernetes")
     assert not state.usable
     assert check(state, "cluster").next_step == "see what it says: kubectl cluster-info"
+    # What is not configured goes to the terminal: its client would tell of every attempt.
+    assert caplog.text == ""
 
 
 def test_what_kubectls_file_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

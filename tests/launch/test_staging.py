@@ -226,9 +226,10 @@ def test_a_kill_while_one_is_replaced_loses_nothing(
     tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = pack(tmp_path / "images.tar.gz", ["a.jpg"])
+    os.utime(archive, (1, 1))
     stage(one(archive, unpack=True), run)
     pack(archive, ["b.jpg"])
-    os.utime(archive, (1, 1))
+    os.utime(archive, (2, 2))
     with monkeypatch.context() as patch:
 
         def stop(*_given: object) -> None:

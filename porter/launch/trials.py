@@ -18,6 +18,11 @@ from porter.records.jobs import Job, JobRequest, Run
 if TYPE_CHECKING:
     from porter.launch.workflow import Workflow
 
+_GENERATIONS = 20
+
+_IDLE = 10
+"""So often in a row a search that waits for nothing may propose nothing, before it is taken to be at its end."""
+
 IN_A_ROW = 3
 """So many failed trials one after the other have one cause, and no search finds a way around it."""
 
@@ -46,8 +51,11 @@ class Search:
         waiting = [
             one for one in self._search.get_history() if one.status in ("pending", "started", "running")
         ]
-        while waiting or not self._search.is_complete():
-            for proposal in waiting or self._search.next_recommendation():
+        idle = 0
+        while idle < _IDLE and (waiting or not self._search.is_complete()):
+            proposals = waiting or self._search.next_recommendation()
+            idle = 0 if proposals else idle + 1
+            for proposal in proposals:
                 done = self._try(proposal)
                 failed = failed + 1 if done.state == "error" else 0
                 if failed == IN_A_ROW:
@@ -65,19 +73,14 @@ class Search:
                 why="; ".join(f"{job.name}: {job.reason}" for job in self._trials()[-2:]),
                 next_step=f"porter logs {self._folder.path.name} --job {self._trials()[-1].name}",
             )
-        chosen = next(job for job in self._trials() if job.name == _name(best.id))
+        chosen = next(job for job in self._trials() if job.id == best.job_id)
         self._folder.update(best=chosen.name)
+        self._prune(done=True)
         return chosen
 
     def _try(self, proposal: Any) -> Job:
         """Run one trial and report it."""
-        values = dict(proposal.specs)
-        noted = next((job for job in self._trials() if job.name == _name(proposal.id)), None)
-        if noted is not None and noted.state in ("complete", "error") and noted.values != values:
-            # Some algorithms go on with a trial under its number, with other values.
-            self._folder.put(msgspec.structs.replace(noted, state="planned", values=values))
-        job = Job(name=_name(proposal.id), action=self._plan.action, values=values)
-        parent = self._parent(proposal)
+        job = self._proposed(proposal)
 
         def make(job: Job) -> JobRequest:
             return requests.train(
@@ -85,8 +88,8 @@ class Search:
                 self._plan,
                 self._folder.path,
                 name=job.name,
-                values=values,
-                resume=parent,
+                values=job.values,
+                resume=job.start,
             )
 
         done = self._workflow.attempt(job, make)
@@ -114,31 +117,41 @@ class Search:
         seen = monitor.look(workflow.driver, run, job, workflow.found)
         return progress.metric_of(seen, monitor.measured(run, workflow.found))
 
-    def _parent(self, proposal: Any) -> str:
-        """Return the checkpoint that a trial goes on from; empty where it starts as the plan has it."""
-        wanted = proposal.resume_from_job_id
-        parent = next((job for job in self._trials() if wanted and job.id == wanted), None)
-        if parent is None:
-            return ""
-        return checkpoints.trained(self._workflow.driver, parent, self._workflow.found)
+    def _proposed(self, proposal: Any) -> Job:
+        """Return the job of a proposal: the one that is noted, or a new one.
 
-    def _prune(self) -> None:
+        Some algorithms go on with a trial under its number: with other values, or from another trial.
+        """
+        values, parent = dict(proposal.specs), proposal.resume_from_job_id or ""
+        trials = self._trials()
+        noted = next((job for job in reversed(trials) if job.proposal == proposal.id), None)
+        if noted is not None and (noted.values, noted.parent) == (values, parent):
+            return noted
+        before = next((job for job in trials if parent and job.id == parent), None)
+        start = checkpoints.trained(self._workflow.driver, before, self._workflow.found) if before else ""
+        made = Job(
+            name=f"trial-{len(trials) + 1}",
+            action=self._plan.action,
+            values=values,
+            proposal=proposal.id,
+            parent=parent,
+            start=start,
+        )
+        self._folder.put(made)
+        return made
+
+    def _prune(self, *, done: bool = False) -> None:
         """Remove the checkpoints of trials that nothing needs any more; they would fill the disk."""
+        # Other algorithms go on with trials that did well, and say late with which.
+        if self._plan.search.algorithm not in COUNTED and not done:
+            return
         best = self._search.get_best()
-        needed = {best.job_id} if best else set()
-        if self._plan.search.algorithm not in COUNTED and not self._search.is_complete():
-            # Others go on with trials that did well.
-            needed |= self._search.get_required_checkpoint_job_ids()
         for job in self._trials():
-            if job.state in ("complete", "error") and job.id not in needed:
+            if job.state in ("complete", "error") and (best is None or job.id != best.job_id):
                 base.remove_local(job.results, checkpoints.ENDINGS)
 
     def _trials(self) -> list[Job]:
         return [job for job in self._folder.load().jobs if job.action == self._plan.action]
-
-
-def _name(number: int) -> str:
-    return f"trial-{number + 1}"
 
 
 def _open(run: Run, workflow: Workflow) -> Any:
@@ -147,6 +160,8 @@ def _open(run: Run, workflow: Workflow) -> Any:
     schema = _narrowed(folder.schema(), plan.search.ranges)
     started = (folder.search / ".automl").is_dir()
     chosen = plan.search
+    epochs = _epochs(schema, plan.spec)
+    generations = min(_GENERATIONS, epochs)
     settings: dict[str, Any] = {
         "algorithm": chosen.algorithm,
         "metric": chosen.metric,
@@ -154,6 +169,10 @@ def _open(run: Run, workflow: Workflow) -> Any:
         "session_id": run.name,
         "experiment_id": run.name,
         "automl_max_recommendations": chosen.recommendations,
+        # Of algorithms that give a trial more epochs the better it does: never more than the plan has.
+        "automl_max_epochs": epochs,
+        "automl_max_generations": generations,
+        "automl_eval_interval": -(-epochs // generations),
     }
     try:
         return base.sdk("tao_automl").AutoML(
@@ -172,6 +191,11 @@ def _open(run: Run, workflow: Workflow) -> Any:
             why=str(error),
             next_step="--automl off trains once",
         ) from error
+
+
+def _epochs(schema: Mapping[str, Any], spec: Mapping[str, Any]) -> int:
+    values = requests.flat(schema["default"]) | requests.flat(spec)
+    return int(values.get("train.num_epochs") or 1)
 
 
 def _narrowed(schema: dict[str, Any], ranges: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -64,6 +64,8 @@ class Job(Record, frozen=True, kw_only=True):
         started, ended: ISO 8601 with time zone.
         reason: why it failed, with what to do.
         metric: of a trial that ended well, and *values* are the spec keys that it varied.
+        proposal: number that the search has for a trial; it may give one number to several.
+        parent, start: id and checkpoint of the trial that a trial goes on from; empty where it is none.
         attempt: counts from 1; a job that failed may be started anew.
     """
 
@@ -77,6 +79,9 @@ class Job(Record, frozen=True, kw_only=True):
     reason: str = ""
     metric: float | None = None
     values: dict[str, Any] = {}
+    proposal: int | None = None
+    parent: str = ""
+    start: str = ""
     attempt: int = 1
 
 

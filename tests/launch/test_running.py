@@ -290,6 +290,43 @@ def test_a_search_goes_on_after_a_kill_without_trying_a_trial_twice(stub: StubTa
     assert all(trial.attempt == 1 for trial in run().jobs)
 
 
+def test_a_job_that_was_killed_with_its_launcher_has_failed(stub: StubTao) -> None:
+    stub.set(seconds=30)
+    assert train(stub, *PLAIN, "--no-monitor")[0] == 0
+    launcher = Path(job("train").results).parents[1] / "launcher_status.json"
+    until(launcher.exists)
+    os.killpg(json.loads(launcher.read_text())["pid"], signal.SIGKILL)
+    assert porter("watch", "dino-1")[0] == 0
+    stub.set(seconds=0.0)
+    code, said = porter("resume", "dino-1")
+    assert (code, "train of dino-1 failed" in said) == (1, True)
+    assert porter("resume", "dino-1")[0] == 0
+    assert job("train").attempt == 2
+
+
+@pytest.mark.parametrize("algorithm", ["bfbo", "hyperband", "asha", "pbt"])
+def test_other_algorithms_search_too(stub: StubTao, algorithm: str) -> None:
+    counted = ("--trials", "3") if algorithm == "bfbo" else ()
+    options = ("--algorithm", algorithm, "--vary", "lr=1e-4..1e-2", "--set", "epochs=3", *counted)
+    code, said = train(stub, *options)
+    assert code == 0, said
+    trials = run().jobs
+    assert {trial.state for trial in trials} == {"complete"}
+    assert all(trial.values.get("train.num_epochs", 3) <= 3 for trial in trials)
+    assert [trial.name for trial in trials if CHECKPOINT in left(trial)] == [run().best]
+
+
+def test_an_algorithm_that_goes_on_with_a_good_trial_hands_it_its_checkpoint(stub: StubTao) -> None:
+    options = ("--algorithm", "hyperband", "--vary", "lr=1e-4..1e-2", "--set", "epochs=9")
+    code, said = train(stub, *options)
+    assert code == 0, said
+    further = [trial for trial in run().jobs if trial.parent]
+    assert further
+    for trial in further:
+        assert trial.start.endswith(CHECKPOINT)
+        assert f"resumed from {trial.start}" in porter("logs", "dino-1", "--job", trial.name)[1]
+
+
 def test_interrupting_porter_leaves_the_job_running(stub: StubTao) -> None:
     stub.set(seconds=0.5)
     led = Killed(training(stub, *PLAIN, "--set", "epochs=3"))

@@ -100,11 +100,14 @@ class VirtualEnvDriver:
     def _vanished(self, job: str) -> bool:
         """Return whether the SDK says of a dead process that it runs.
 
-        It does where the launcher was killed too, and so nobody has written down how it ended.
+        It does where the process that starts the job was killed too: that one writes down how a job ended
+        before it ends itself, and nobody else does.
         """
         noted = self._sdk.get_job(job) or {}
         number = str(noted.get("backend_job_id") or "")
-        return number.isdigit() and not Path(f"/proc/{number}").exists()
+        if not number.isdigit() or Path(f"/proc/{number}").exists():
+            return False
+        return not (Path(noted["local_results_dir"]).parent / "exit_status.json").exists()
 
     @staticmethod
     def _results(folder: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _GENERATIONS = 20
 
 _IDLE = 10
-"""So often in a row a search that waits for nothing may propose nothing, before it is taken to be at its end."""
+"""So often in a row a search may propose nothing, though it waits for nothing, before it is at its end."""
 
 IN_A_ROW = 3
 """So many failed trials one after the other have one cause, and no search finds a way around it."""

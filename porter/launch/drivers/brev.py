@@ -44,6 +44,16 @@ class BrevDriver(BucketDriver):
             )
         return super()._new()
 
+    def _prepare(self, sdk: Any) -> None:
+        """Have jobs let go of the connection that starts them."""
+        cli = sdk._handler._cli
+        run = cli.exec
+
+        def exec_(instance: str, command: str, timeout: int | None = None) -> Any:
+            return run(instance, _let_go(command), timeout=timeout)
+
+        cli.exec = exec_
+
     def _arguments(self, request: JobRequest) -> dict[str, Any]:
         command = self._entrypoint(request)
         # Every quote of it becomes five characters, twice.
@@ -55,6 +65,15 @@ class BrevDriver(BucketDriver):
         if not noted.exists():
             write_atomic(noted, f"porter-{_word(self.folder)}-{secrets.token_hex(3)}".encode())
         return noted.read_text()
+
+
+def _let_go(command: str) -> str:
+    """Return the command that starts a job, without a shell that keeps the connection as long as that lasts.
+
+    The SDK puts a list of two commands into the background, and sends only the second one's output to a file.
+    It takes the connection, which then does not end, for a failed start, and ends the job.
+    """
+    return command.replace(" && (set +e; docker run ", "; (set +e; docker run ", 1)
 
 
 def _word(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from porter.launch.drivers.bucket import BucketDriver
 from porter.launch.drivers.containers import refuse_long
 from porter.records.jobs import JobRequest
 
-_SHORTER = 4096
-"""Bytes that the SDK and a shell's quotes may add to a command."""
+_MORE = 4096
+"""Bytes that the SDK may add to a command: the container's name, image and variables."""
 
 
 class BrevDriver(BucketDriver):
@@ -56,8 +57,8 @@ class BrevDriver(BucketDriver):
 
     def _arguments(self, request: JobRequest) -> dict[str, Any]:
         command = self._entrypoint(request)
-        # Every quote of it becomes five characters, twice.
-        refuse_long(command + " " * (24 * command.count("'") + _SHORTER), request)
+        # The SDK quotes it once more, within the command of a container.
+        refuse_long(shlex.quote(command) + " " * _MORE, request)
         return {"command": command, "instance_id": self._instance()}
 
     def _instance(self) -> str:

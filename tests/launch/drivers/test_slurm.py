@@ -94,7 +94,7 @@ def test_several_nodes_are_told_of_each_other(node: LoginNode, driver: SlurmDriv
     assert "NODE_RANK=${SLURM_NODEID:?}" in run
 
 
-def _run_node(entry: Path, rank: int, folder: Path, job: str, results: str) -> None:
+def _run_node(entry: Path, rank: int, folder: Path, job: str, results: str) -> subprocess.Popen[bytes]:
     """Run what a node runs in its container, but for what is fetched and where the runner is put."""
     folder.mkdir()
     python = folder / "python"
@@ -107,21 +107,28 @@ def _run_node(entry: Path, rank: int, folder: Path, job: str, results: str) -> N
         "TAO_RESULTS_ROOT": results,
         "NODE_RANK": str(rank),
     }
-    subprocess.run(["bash", "-c", script], env=variables, check=True, capture_output=True)
+    return subprocess.Popen(["bash", "-c", script], env=variables, stderr=subprocess.DEVNULL)
 
 
 def test_every_node_has_a_spec_of_its_own_and_results_are_in_one_place(
     node: LoginNode, driver: SlurmDriver, tmp_path: Path
 ) -> None:
-    # As TAO's launcher does: the spec is changed, and then read.
+    # As TAO's launcher does: the spec is changed, and then read. No node reads before every one has changed.
+    changed = tmp_path / "changed"
+    changed.mkdir()
     command = (
-        "echo rank: $NODE_RANK >> {config_path}; out=$(sed -n 's/results_dir: //p' {config_path}); "
+        f"echo rank: $NODE_RANK >> {{config_path}}; touch {changed}/$NODE_RANK; "
+        f"for try in $(seq 300); do test -e {changed}/0 -a -e {changed}/1 && break; sleep 0.1; done; "
+        "out=$(sed -n 's/results_dir: //p' {config_path}); "
         "mkdir -p $out/train; cp {config_path} $out/train/$NODE_RANK.yaml"
     )
     started = driver.start(msgspec.structs.replace(REQUEST, nodes=2, command=command, mounts=()))
     entry = node.lustre / "entrypoints" / f"job_{started.id}.sh"
-    for rank in (0, 1):
+    running = [
         _run_node(entry, rank, tmp_path / f"node{rank}", started.id, f"{node.lustre}/results")
+        for rank in (0, 1)
+    ]
+    assert [process.wait() for process in running] == [0, 0]
     assert driver.files(started.results) == ("train/0.yaml", "train/1.yaml")
     told = [driver.read(started.results, f"train/{rank}.yaml") for rank in (0, 1)]
     ranks = [re.findall(rb"rank: (\d)", text or b"") for text in told]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from porter.launch.drivers.bucket import BucketDriver
 from porter.launch.drivers.containers import refuse_long
 from porter.records.jobs import JobRequest
 
-_SHORTER = 4096
-"""Bytes that the SDK and a shell's quotes may add to a command."""
+_MORE = 4096
+"""Bytes that the SDK may add to a command: the container's name, image and variables."""
 
 
 class BrevDriver(BucketDriver):
@@ -44,10 +45,20 @@ class BrevDriver(BucketDriver):
             )
         return super()._new()
 
+    def _prepare(self, sdk: Any) -> None:
+        """Have jobs let go of the connection that starts them."""
+        cli = sdk._handler._cli
+        run = cli.exec
+
+        def exec_(instance: str, command: str, timeout: int | None = None) -> Any:
+            return run(instance, _let_go(command), timeout=timeout)
+
+        cli.exec = exec_
+
     def _arguments(self, request: JobRequest) -> dict[str, Any]:
         command = self._entrypoint(request)
-        # Every quote of it becomes five characters, twice.
-        refuse_long(command + " " * (24 * command.count("'") + _SHORTER), request)
+        # The SDK quotes it once more, within the command of a container.
+        refuse_long(shlex.quote(command) + " " * _MORE, request)
         return {"command": command, "instance_id": self._instance()}
 
     def _instance(self) -> str:
@@ -55,6 +66,15 @@ class BrevDriver(BucketDriver):
         if not noted.exists():
             write_atomic(noted, f"porter-{_word(self.folder)}-{secrets.token_hex(3)}".encode())
         return noted.read_text()
+
+
+def _let_go(command: str) -> str:
+    """Return the command that starts a job, without a shell that keeps the connection as long as that lasts.
+
+    The SDK puts a list of two commands into the background, and sends only the second one's output to a file.
+    It takes the connection, which then does not end, for a failed start, and ends the job.
+    """
+    return command.replace(" && (set +e; docker run ", "; (set +e; docker run ", 1)
 
 
 def _word(folder: Path) -> str:

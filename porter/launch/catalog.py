@@ -17,7 +17,14 @@ from porter.atomic import write_atomic
 from porter.errors import PorterError, UsageError
 from porter.launch import remembered
 from porter.records.base import Record
-from porter.records.catalog import CatalogEntry, CatalogRow, DataSource, ImageKind, ResolvedImage
+from porter.records.catalog import (
+    CatalogEntry,
+    CatalogRow,
+    DataSource,
+    ErrorPattern,
+    ImageKind,
+    ResolvedImage,
+)
 from porter.records.ported import Remembered
 from porter.records.reference import Layout, Repo
 from porter.reference.network import config_root, deploy_config_root
@@ -32,6 +39,7 @@ _REPOS: dict[ImageKind, Repo] = {"pytorch": "tao-pytorch", "deploy": "tao-deploy
 
 class _Toolkit(Record, frozen=True, kw_only=True):
     images: dict[ImageKind, str]
+    errors: tuple[ErrorPattern, ...]
 
 
 def names() -> tuple[str, ...]:
@@ -196,7 +204,16 @@ def _image(found: CatalogEntry, kind: ImageKind) -> str:
 
 @functools.cache
 def _own(name: str) -> CatalogEntry:
-    return read(tree("references") / "catalog" / f"{name}.toml")
+    return with_shared(read(tree("references") / "catalog" / f"{name}.toml"))
+
+
+def with_shared(found: CatalogEntry) -> CatalogEntry:
+    """Return the entry with the failures that look the same for every network, before its own."""
+    words = {"name": found.name, "batch_size": found.shorthands.get("batch_size", "the batch size")}
+    shared = (msgspec.structs.replace(error, fix=error.fix.format_map(words)) for error in _toolkit().errors)
+    own = {error.pattern for error in found.errors}
+    kept = (error for error in shared if error.pattern not in own)
+    return msgspec.structs.replace(found, errors=(*kept, *found.errors))
 
 
 def _ported(found: Remembered) -> CatalogEntry:

@@ -64,6 +64,12 @@ SPEC = "the spec has a key or a value"
 NO_GPU = "lightning_fabric.utilities.exceptions.MisconfigurationException: No supported gpu backend found!"
 
 BOTH = [
+    (
+        TRACEBACK.format(
+            "ValueError: Dataset size (24) is smaller than the total batch size (64). Not enough data for train."
+        ),
+        "fewer images than one batch",
+    ),
     (TRACEBACK.format(OUT_OF_MEMORY), "the GPU's memory does not hold"),
     (TRACEBACK.format(f"[rank1]: {OUT_OF_MEMORY}"), "the GPU's memory does not hold"),
     (TRACEBACK.format(MISSING.format("s3://bucket/set/annotations.json")), "a file of S3"),

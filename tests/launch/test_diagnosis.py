@@ -66,7 +66,8 @@ NO_GPU = "lightning_fabric.utilities.exceptions.MisconfigurationException: No su
 BOTH = [
     (
         TRACEBACK.format(
-            "ValueError: Dataset size (24) is smaller than the total batch size (64). Not enough data for train."
+            "ValueError: Dataset size (24) is smaller than the total batch size (64). Not enough data for "
+            "train."
         ),
         "fewer images than one batch",
     ),

@@ -179,6 +179,15 @@ def models(given: Given) -> None:
 
 
 @app.command()
+@with_options("one_platform", "format")
+def platforms(given: Given) -> None:
+    """Show where trainings can run now: what is missing, the next command, names of credentials."""
+    from porter import launching
+
+    launching.platforms(given)
+
+
+@app.command()
 @with_options("model", "action", "format")
 def image(given: Given) -> None:
     """Show the image and the command that run an action of a TAO network."""

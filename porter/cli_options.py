@@ -180,6 +180,13 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "gpus": _option(
         int | None, None, "--gpus", text="GPUs of every node; 0 runs on the CPU. [1]", metavar="N"
     ),
+    "one_platform": _option(
+        str,
+        "",
+        "--platform",
+        text="Only this one: docker, kubernetes, slurm, brev or virtualenv. [all]",
+        metavar="PLATFORM",
+    ),
     "nodes": _option(
         int | None, None, "--nodes", text="Nodes; kubernetes and slurm have several. [1]", metavar="N"
     ),
@@ -270,6 +277,7 @@ _OTHERS = {
     *("train_data", "eval_data", "base_checkpoint", "platform", "gpus", "nodes", "automl", "image", "spec"),
     *("plan_only", "algorithm", "trials", "metric", "vary", "export", "venv", "monitor", "every", "go"),
     *("runs", "run", "one_run", "port_or_run", "job", "tail", "infer_data"),
+    "one_platform",
 }
 
 PORT: tuple[str, ...] = tuple(name for name in _OPTIONS if name not in _OTHERS)

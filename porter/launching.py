@@ -18,6 +18,15 @@ def models(given: Given) -> None:
     shown.show_models(catalog.rows(given.scope), as_json=as_json(given))
 
 
+def platforms(given: Given) -> None:
+    """Show which platforms can be used."""
+    from porter.launch.platforms import states
+    from porter.report.platforms import show_platforms
+
+    quiet = as_json(given)
+    show_platforms(states(given.one_platform), as_json=quiet)
+
+
 def image(given: Given) -> None:
     """Show what runs an action."""
     from porter.launch import catalog

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+import msgspec
+
 from porter.records.training import Credential, Platform
 
 _S3 = "the keys of the bucket, from who runs it"
@@ -32,20 +34,45 @@ def credentials(
         present: names of the variables that the environment has.
     """
     uris = tuple(sources)
-    made = [
-        Credential(
-            name=name, purpose=f"platform {platform}", where=where, required=need, present=name in present
-        )
-        for name, where, need in _BY_PLATFORM[platform]
-    ]
+    made = _own(platform, present)
     uses = [f"image {image}"] if platform != "virtualenv" and image.startswith("nvcr.io/") else []
     uses += [f"checkpoint {uri}" for uri in uris if not uri.startswith(("/", "s3://"))]
     if uses:
         made.append(_credential("NGC_KEY", ("NGC_API_KEY",), ", ".join(uses), _NGC, present))
     if any(uri.startswith("s3://") for uri in uris):
-        for name, other in (("ACCESS_KEY", "AWS_ACCESS_KEY_ID"), ("SECRET_KEY", "AWS_SECRET_ACCESS_KEY")):
-            made.append(_credential(name, (other,), "data of S3", _S3, present))
+        made += _keys(present)
     return tuple(made)
+
+
+def known(platform: Platform, present: Collection[str]) -> tuple[Credential, ...]:
+    """Return every secret that jobs on a platform may need, by name; required are those that all of them do.
+
+    Args:
+        platform: where they run.
+        present: names of the variables that the environment has.
+    """
+    kinds = "checkpoints" if platform == "virtualenv" else "images and checkpoints"
+    some = [_credential("NGC_KEY", ("NGC_API_KEY",), f"NVIDIA's {kinds}", _NGC, present), *_keys(present)]
+    return (
+        *_own(platform, present),
+        *(msgspec.structs.replace(one, required=False) for one in some),
+    )
+
+
+def _own(platform: Platform, present: Collection[str]) -> list[Credential]:
+    return [
+        Credential(
+            name=name, purpose=f"platform {platform}", where=where, required=need, present=name in present
+        )
+        for name, where, need in _BY_PLATFORM[platform]
+    ]
+
+
+def _keys(present: Collection[str]) -> list[Credential]:
+    return [
+        _credential(name, (other,), "data of S3", _S3, present)
+        for name, other in (("ACCESS_KEY", "AWS_ACCESS_KEY_ID"), ("SECRET_KEY", "AWS_SECRET_ACCESS_KEY"))
+    ]
 
 
 def _credential(

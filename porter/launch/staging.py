@@ -46,7 +46,9 @@ def stage(
         PorterError: what reads the source is not installed.
     """
     # What lies in a folder that is staged too comes after it: the folder replaces what was in its place.
-    wanted = sorted(staged, key=lambda one: len(PurePosixPath(one.target).parts))
+    wanted = sorted(
+        {one.target: one for one in staged}.values(), key=lambda one: len(PurePosixPath(one.target).parts)
+    )
     if not wanted:
         return ()
     with _written(), cache.locked(folder / FOLDER, "staging", ui.progress):

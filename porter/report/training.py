@@ -46,7 +46,7 @@ def show_plan(plan: TrainPlan, *, as_json: bool) -> None:
         (f"{one.source} -> {one.target}{', unpacked' if one.unpack else ''}" for one in shown.staged),
     )
     _section("environment", (_variables(node) for node in shown.environment))
-    _section("credentials", map(_credential, shown.credentials))
+    _section("credentials", map(credential, shown.credentials))
     _section("notes", shown.notes)
 
 
@@ -84,12 +84,13 @@ def _facts(facts: DataFacts) -> str:
     return "not checked" if facts.kind == "remote" else "its files are there"
 
 
-def _credential(credential: Credential) -> str:
-    names = " or ".join((credential.name, *credential.others))
-    if credential.present:
-        return f"{names}: set, for {credential.purpose}"
-    state = "missing" if credential.required else "not set"
-    return f"{names}: {state}, for {credential.purpose}; {credential.where}"
+def credential(one: Credential) -> str:
+    """Return a line about a secret: its names, whether it is set, what for, and where to get it."""
+    names = " or ".join((one.name, *one.others))
+    if one.present:
+        return f"{names}: set, for {one.purpose}"
+    state = "missing" if one.required else "not set"
+    return f"{names}: {state}, for {one.purpose}; {one.where}"
 
 
 def _variables(node: dict[str, str]) -> str:

@@ -39,6 +39,8 @@ class Places:
         # One folder that is two datasets is mounted once.
         name = self._names.setdefault(facts.uri, origin)
         archive = part.path.endswith(ARCHIVES)
+        if part.sparse and (facts.uri.startswith(REMOTE) or self.platform not in (*_MOUNTED, _HERE)):
+            return f"{self._root}staged/{name}"
         # Also one that was looked at since it is staged.
         if facts.uri.startswith(REMOTE):
             return self._stage(f"{facts.uri}/{part.path}".rstrip("/"), f"{name}/{stem(part.path)}", archive)

@@ -145,18 +145,18 @@ def _data(facts: PortFacts, reference: CatalogEntry, actions: Collection[str]) -
         for source in reference.data
         if source.key in keys and (held := tuple(action for action in source.actions if action in actions))
     ]
-    yield from kept
     given = {source.key for source in kept}
-    for key in facts.roots:
-        if key in given or key not in keys:
+    roots = [key for key in facts.roots if key in keys and key not in given]
+    for source in kept:
+        if not roots or source.value is None or source.value.kind != "file":
+            yield source
             continue
-        for source in kept:
-            # Such a file lies beside the images, and generated code looks for it there.
-            if source.value is not None and source.value.kind == "file":
-                more = ("export",) if "train" in source.actions and "export" in actions else ()
-                yield msgspec.structs.replace(
-                    source, key=key, actions=(*source.actions, *more), value=DataPart(kind="folder")
-                )
+        # Such a file lies beside the images, and generated code looks for it there; export builds it all too.
+        more = ("export",) if "train" in source.actions and "export" in actions else ()
+        source = msgspec.structs.replace(source, actions=(*source.actions, *more))
+        yield source
+        for key in roots:
+            yield msgspec.structs.replace(source, key=key, value=DataPart(kind="folder", sparse=True))
 
 
 def _inputs(facts: PortFacts, reference: CatalogEntry) -> Iterator[RequiredInput]:

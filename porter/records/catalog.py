@@ -38,12 +38,14 @@ class DataPart(Record, frozen=True, kw_only=True):
         fallback: path that is taken where a dataset has none of the first.
         kind: what the network finds there; ``format`` is no path but the name of the dataset's format.
         list: whether the value is a list with that one entry.
+        sparse: of a dataset's own folder, whether what other keys take of it is all that has to be in it.
     """
 
     path: str = ""
     fallback: str = ""
     kind: Literal["file", "folder", "format"]
     list: bool = False
+    sparse: bool = False
 
 
 class DataSource(Record, frozen=True, kw_only=True):

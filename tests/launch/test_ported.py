@@ -77,6 +77,10 @@ def test_the_folder_with_the_classes_file_is_named_too(entry: CatalogEntry) -> N
     assert roots["train"].actions == ("train", "export")
     assert roots["eval"].actions == ("evaluate", "inference")
     assert all(source.value and source.value.kind == "folder" for source in roots.values())
+    files = {source.origin: source for source in entry.data if source.key == "dataset.classes_file"}
+    assert {origin: source.actions for origin, source in files.items()} == {
+        origin: source.actions for origin, source in roots.items()
+    }
 
 
 def test_any_number_of_classes_can_be_trained(entry: CatalogEntry) -> None:

@@ -176,6 +176,18 @@ def test_a_ported_model_starts_from_its_converted_weights(tmp_path: Path) -> Non
     assert mine["spec"]["model"]["head"] == {"topk": [1, 2]}
 
 
+@pytest.mark.parametrize("platform", ["docker", "kubernetes", "virtualenv"])
+def test_a_folder_of_files_is_not_staged_whole(tmp_path: Path, platform: str) -> None:
+    finished(tmp_path / "port")
+    data = ("--train-data", "s3://b/d", "--eval-data", "s3://b/v", "--set", "num_classes=2")
+    made = json.loads(train("tiny_vit", *data, "--platform", platform, "--format", "json"))
+    root, classes = made["spec"]["dataset"]["root_dir"], made["spec"]["dataset"]["classes_file"]
+    assert classes == f"{root}/classes.txt"
+    sources = {staged["source"]: staged["target"] for staged in made["staged"]}
+    assert sources["s3://b/d/classes.txt"] == classes
+    assert "s3://b/d" not in sources
+
+
 def test_converted_weights_that_are_gone_are_missed_before_a_job_does(tmp_path: Path) -> None:
     workspace = finished(tmp_path / "port")
     weights = workspace.results / "checkpoint" / "tiny_vit.pth"

@@ -118,7 +118,7 @@ def test_without_brev_there_is_no_job(
     assert "install it" in caught.value.next_step
 
 
-@pytest.mark.parametrize("names", ["x" * 45_000, "'" * 5_000])
+@pytest.mark.parametrize("names", ["x" * 45_000, "'" * 5_000], ids=["long", "quoted"])
 def test_a_spec_that_no_command_can_carry_is_refused(cloud: Cloud, driver: BrevDriver, names: str) -> None:
     with pytest.raises(PorterError, match="too long"):
         driver.start(msgspec.structs.replace(REQUEST, spec={"names": names}))

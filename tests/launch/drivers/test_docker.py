@@ -17,6 +17,7 @@ from porter.launch.drivers.docker import DockerDriver
 from porter.records.jobs import JobRequest, Started
 from porter.records.sandbox import Engine
 from porter.records.training import Mount
+from porter.sandbox.engines import output
 from tests.launch.drivers import engines
 from tests.launch.drivers.waiting import ended, until
 
@@ -193,6 +194,7 @@ def test_what_a_job_prints_of_its_secrets_is_not_shown(
 
 def test_nothing_is_written_outside_the_run_or_said(
     driver: DockerDriver,
+    engine: Engine,
     run: Path,
     request_: JobRequest,
     tmp_path: Path,
@@ -202,7 +204,9 @@ def test_nothing_is_written_outside_the_run_or_said(
     here = tmp_path / "cwd"
     here.mkdir()
     monkeypatch.chdir(here)
+    networks = output(engine, ["network", "ls", "-q"])
     ended(driver, driver.start(request_).id)
+    assert output(engine, ["network", "ls", "-q"]) == networks
     assert not list(here.iterdir())
     assert not [path for path in Path.home().iterdir() if "tao" in path.name]
     assert {"state.db", "docker.json", "sdk.log"} <= {path.name for path in (run / "sdk").iterdir()}

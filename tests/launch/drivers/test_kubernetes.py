@@ -18,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from porter.errors import PorterError
 from porter.launch.drivers.kubernetes import KubernetesDriver
 from porter.records.jobs import JobRequest
+from porter.records.training import Mount
 from tests.launch.drivers.cluster import Cluster
 
 REQUEST = JobRequest(
@@ -223,8 +224,6 @@ def test_a_spec_that_no_command_can_carry_is_refused(cluster: Cluster, driver: K
 
 
 def test_folders_of_this_machine_are_refused(driver: KubernetesDriver, tmp_path: Path) -> None:
-    from porter.records.training import Mount
-
     with pytest.raises(PorterError, match="does not see folders"):
         driver.start(msgspec.structs.replace(REQUEST, mounts=(Mount(source=str(tmp_path), target="/data"),)))
 

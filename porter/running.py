@@ -44,7 +44,7 @@ def train(given: Given) -> None:
             "--no-monitor leaves a run alone, and a search is led by porter.",
             next_step="--automl off trains once; or leave out --no-monitor, and let porter run",
         )
-    ready.require(made.plan, ui, named=bool(given.image))
+    ready.require(made.plan, made.found, ui, named=bool(given.image))
     runner = None
     if made.plan.platform == "virtualenv":
         runner = interpreter.choose(made.found, given.venv, build.with_worktrees(made.found, clones), ui)

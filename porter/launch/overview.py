@@ -12,6 +12,8 @@ from porter.launch import catalog, checkpoints
 from porter.launch.drivers.base import Driver
 from porter.launch.drivers.choose import driver
 from porter.launch.monitor import Tell, look
+from porter.launch.requests import HERE
+from porter.launch.routing import KEYS
 from porter.launch.runs import RunFolder, ended, now
 from porter.records.jobs import Job, Run
 from porter.records.progress import Progress
@@ -34,8 +36,11 @@ class Seen(NamedTuple):
 
 def driver_of(folder: RunFolder, run: Run) -> Driver:
     """Return the driver of a run; its jobs see the secrets that the plan names, and no others."""
-    named = (name for one in run.plan.credentials for name in (one.name, *one.others))
-    return driver(run.plan.platform, folder.path, tuple(named), run.interpreter)
+    platform = run.plan.platform
+    # Where porter brings the data itself, jobs have no use for the bucket's keys.
+    needed = (one for one in run.plan.credentials if platform not in HERE or one.name not in KEYS)
+    named = (name for one in needed for name in (one.name, *one.others))
+    return driver(platform, folder.path, tuple(named), run.interpreter)
 
 
 def see(folder: RunFolder) -> Seen:

@@ -257,6 +257,9 @@ def _start(
     if any(values.get(key) for key in resumes):
         return None, "a training that goes on from its own checkpoint takes no other one"
     for base in usable:
+        # One that a person has set to nothing is to start from scratch.
+        if base.key in values:
+            continue
         if base.default and all(value(key) == wanted for key, wanted in base.when.items()):
             return _started(base, base.default, usable)
     known = [name for base in usable for name in base.known]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 
 from porter.errors import PorterError, UsageError
-from porter.launch import bucket, daemon, ngc, platforms
+from porter.launch import bucket, code, daemon, ngc, platforms, requests
+from porter.launch.routing import KEYS
+from porter.records.catalog import CatalogEntry
 from porter.records.training import Credential, TrainPlan
 from porter.ui import Ui
 
-_KEYS = ("ACCESS_KEY", "SECRET_KEY")
 
-
-def require(plan: TrainPlan, ui: Ui, *, named: bool = False) -> None:
+def require(plan: TrainPlan, found: CatalogEntry, ui: Ui, *, named: bool = False) -> None:
     """See that a plan can be launched now; creates nothing.
 
     Args:
         plan: of the training.
+        found: the network.
         ui: shows the image and asks whether it is the right one; with ``--yes`` it does not ask.
         named: whether the person named the image: it is shown, and not asked about.
 
@@ -24,7 +25,11 @@ def require(plan: TrainPlan, ui: Ui, *, named: bool = False) -> None:
         UsageError: secrets are missing, all of which are told; or the image was turned down, or there is
             nobody to ask.
         PorterError: the platform cannot be used now, or the image cannot be had.
+        DataError: something that the job reads cannot be brought to it.
     """
+    if plan.platform not in requests.HERE:
+        requests.refuse_local(plan.staged)
+    code.call(found, plan.action, plan)
     _require_secrets(plan)
     _require_platform(plan, ui)
     if not plan.image:
@@ -59,7 +64,7 @@ def _is_there(one: Credential, plan: TrainPlan) -> bool:
     if any(os.environ.get(name) for name in (one.name, *one.others)):
         return True
     here = plan.platform in ("docker", "virtualenv")
-    if one.name in _KEYS:
+    if one.name in KEYS:
         # What porter stages it reads with boto3, which may have keys of its own.
         return here and bucket.has_keys()
     if one.name == "NGC_KEY" and plan.platform == "docker":

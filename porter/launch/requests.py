@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from porter.errors import DataError
-from porter.launch import staging
+from porter.launch import code, staging
 from porter.launch.data import REMOTE
 from porter.launch.places import Places, fill, read_by
 from porter.records.catalog import CatalogEntry, Origin
@@ -131,6 +131,21 @@ def staged_of(
     return tuple(staged for target, staged in places.staged.items() if target not in before)
 
 
+def refuse_local(staged: Iterable[Staged]) -> None:
+    """Refuse what a job on another machine cannot be brought.
+
+    Raises:
+        DataError: something lies on this machine.
+    """
+    local = [one.source for one in staged if one.source.startswith("/")]
+    if local:
+        raise DataError(
+            f"{local[0]} lies on this machine, and the job runs on another.",
+            why="porter uploads nothing",
+            next_step="upload it to S3, and name s3://BUCKET/PATH",
+        )
+
+
 def _request(
     found: CatalogEntry,
     plan: TrainPlan,
@@ -149,11 +164,13 @@ def _request(
         spec, mounts = brought_here.spec, (*mounts, *brought_here.mounts)
     else:
         spec, inputs = _fetched(spec, staged)
+    called = code.call(found, action, plan)
+    mounts = (*mounts, *called.mounts)
     return JobRequest(
         name=name,
         network=found.name,
         action=action,
-        command=found.actions[action].command,
+        command=called.command,
         spec=spec,
         image=plan.image,
         gpus=plan.gpus if action == "train" else min(plan.gpus, 1),
@@ -165,20 +182,13 @@ def _request(
 
 def _fetched(spec: dict[str, Any], staged: tuple[Staged, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the spec with the URIs that the platform fetches, and the keys that have them."""
-    local = [one.source for one in staged if "://" not in one.source and one.source.startswith("/")]
-    if local:
-        raise DataError(
-            f"{local[0]} lies on this machine, and the job runs on another.",
-            why="porter uploads nothing",
-            next_step="upload it to S3, and name s3://BUCKET/PATH",
-        )
+    refuse_local(staged)
     # What has no scheme is a name of NGC's.
     sources = {
         one.target: one.source if one.source.startswith(REMOTE) else f"ngc://{one.source}" for one in staged
     }
     made = _replaced(spec, sources)
-    wanted = {source for source in sources.values() if source.startswith(REMOTE)}
-    return made, tuple(key for key, value in _leaves(made) if value in wanted)
+    return made, tuple(key for key, value in _leaves(made) if value.startswith(REMOTE))
 
 
 def _replaced(value: Any, names: Mapping[str, str]) -> Any:

@@ -1,4 +1,4 @@
-"""Which secrets a job's platform, image and data need."""
+"""Which secrets and settings a job's platform, image and data need of the environment."""
 
 from __future__ import annotations
 
@@ -8,18 +8,32 @@ import msgspec
 
 from porter.records.training import Credential, Platform
 
+KEYS = ("ACCESS_KEY", "SECRET_KEY")
+"""Of a bucket of S3."""
+
 _S3 = "the keys of the bucket, from who runs it"
 _NGC = "https://org.ngc.nvidia.com/setup, a personal key"
 _BY_PLATFORM: dict[Platform, tuple[tuple[str, str, bool], ...]] = {
     "docker": (),
-    "kubernetes": (("KUBECONFIG", "a file that names the cluster; ~/.kube/config without it", False),),
+    "kubernetes": (
+        ("KUBECONFIG", "a file that names the cluster; ~/.kube/config without it", False),
+        ("S3_BUCKET_NAME", "a bucket that results go to", True),
+    ),
     "slurm": (
         ("SLURM_USER", "your name on the cluster's login node", True),
         ("SLURM_HOSTNAME", "the cluster's login node", True),
+        ("SLURM_PARTITION", "sinfo on the login node lists them", True),
+        ("SLURM_BASE_RESULTS_DIR", "a folder of the cluster's file system that results go to", True),
     ),
-    "brev": (("BREV_API_TOKEN", "Brev's console, settings", True),),
+    "brev": (
+        ("BREV_API_TOKEN", "Brev's console, settings", True),
+        ("S3_BUCKET_NAME", "a bucket that results go to", True),
+    ),
     "virtualenv": (),
 }
+
+_BUCKET: tuple[Platform, ...] = ("kubernetes", "brev")
+"""Platforms whose jobs take their results to S3."""
 
 
 def credentials(
@@ -39,7 +53,7 @@ def credentials(
     uses += [f"checkpoint {uri}" for uri in uris if not uri.startswith(("/", "s3://"))]
     if uses:
         made.append(_credential("NGC_KEY", ("NGC_API_KEY",), ", ".join(uses), _NGC, present))
-    if any(uri.startswith("s3://") for uri in uris):
+    if platform in _BUCKET or any(uri.startswith("s3://") for uri in uris):
         made += _keys(present)
     return tuple(made)
 
@@ -71,7 +85,7 @@ def _own(platform: Platform, present: Collection[str]) -> list[Credential]:
 def _keys(present: Collection[str]) -> list[Credential]:
     return [
         _credential(name, (other,), "data of S3", _S3, present)
-        for name, other in (("ACCESS_KEY", "AWS_ACCESS_KEY_ID"), ("SECRET_KEY", "AWS_SECRET_ACCESS_KEY"))
+        for name, other in zip(KEYS, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), strict=True)
     ]
 
 

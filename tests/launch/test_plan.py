@@ -277,6 +277,8 @@ def test_credentials_are_named_with_their_presence_alone() -> None:
     assert {credential.name: credential.present for credential in made.credentials} == {
         "SLURM_USER": False,
         "SLURM_HOSTNAME": False,
+        "SLURM_PARTITION": False,
+        "SLURM_BASE_RESULTS_DIR": False,
         "NGC_KEY": True,
         "ACCESS_KEY": True,
         "SECRET_KEY": False,
@@ -284,9 +286,17 @@ def test_credentials_are_named_with_their_presence_alone() -> None:
     assert planned("mal", platform="virtualenv").credentials == ()
     assert planned("mal", image="example.com/tao:1").credentials == ()
     names = [credential.name for credential in planned("mal", platform="brev", image="own:1").credentials]
-    assert names == ["BREV_API_TOKEN"]
-    (config,) = planned("mal", platform="kubernetes", image="own:1").credentials
+    assert names == ["BREV_API_TOKEN", "S3_BUCKET_NAME", "ACCESS_KEY", "SECRET_KEY"]
+    config, *others = planned("mal", platform="kubernetes", image="own:1").credentials
     assert (config.name, config.required) == ("KUBECONFIG", False)
+    assert [one.name for one in others if one.required] == ["S3_BUCKET_NAME", "ACCESS_KEY", "SECRET_KEY"]
+
+
+def test_a_checkpoint_that_is_set_to_nothing_is_training_from_scratch() -> None:
+    made = dino("model.pretrained_backbone_path=")
+    assert made.start is None
+    assert not [credential for credential in made.credentials if "checkpoint" in credential.purpose]
+    assert dino().start is not None
 
 
 def test_the_learning_rate_of_mal_is_explained() -> None:

@@ -29,7 +29,8 @@ SECRET = "hunter2-hunter2"
 _VARIABLES = (
     *("DOCKER_HOST", "KUBECONFIG", "TAO_K8S_CONTEXT", "KUBERNETES_SERVICE_HOST", "SLURM_USER"),
     *("SLURM_HOSTNAME", "BREV_API_TOKEN", "NGC_KEY", "NGC_API_KEY", "ACCESS_KEY", "SECRET_KEY"),
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "XDG_RUNTIME_DIR"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "XDG_RUNTIME_DIR", "S3_BUCKET_NAME"),
+    *("SLURM_PARTITION", "SLURM_BASE_RESULTS_DIR"),
 )
 
 
@@ -244,11 +245,17 @@ def test_a_cluster_that_answers_is_usable(
 ) -> None:
     kubeconfig(Path(os.environ["HOME"]) / ".kube" / "config", cluster[0])
     state = of("kubernetes")
+    # Results would go away with the container.
+    assert [one.name for one in state.checks if not one.ok] == ["S3_BUCKET_NAME"]
+    monkeypatch.setenv("S3_BUCKET_NAME", "results")
+    state = of("kubernetes")
     assert state.usable
-    assert [one.found for one in state.checks][1:] == ["~/.kube/config", "near", "Kubernetes v1.31.2 answers"]
+    found = [one.found for one in state.checks if one.name in ("kubeconfig", "context", "cluster")]
+    assert found == ["~/.kube/config", "near", "Kubernetes v1.31.2 answers"]
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "k", cluster[0])))
     monkeypatch.setenv("TAO_K8S_CONTEXT", "far")
-    assert [one.found for one in of("kubernetes").checks][1:3] == ["KUBECONFIG", "far"]
+    state = of("kubernetes")
+    assert [check(state, name).found for name in ("kubeconfig", "context")] == ["KUBECONFIG", "far"]
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -296,10 +303,12 @@ def test_what_kubectls_file_lacks_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 def test_slurm_needs_names_and_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", programs(tmp_path / "bin"))
     state = of("slurm")
-    assert [one.name for one in state.checks if not one.ok] == ["ssh", "SLURM_USER", "SLURM_HOSTNAME"]
+    assert [one.name for one in state.checks if not one.ok] == [
+        *("ssh", "SLURM_USER", "SLURM_HOSTNAME", "SLURM_PARTITION", "SLURM_BASE_RESULTS_DIR")
+    ]
     assert all(one.next_step for one in state.checks if not one.ok)
-    monkeypatch.setenv("SLURM_USER", SECRET)
-    monkeypatch.setenv("SLURM_HOSTNAME", SECRET)
+    for name in ("SLURM_USER", "SLURM_HOSTNAME", "SLURM_PARTITION", "SLURM_BASE_RESULTS_DIR"):
+        monkeypatch.setenv(name, SECRET)
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", "ssh"))
     state = of("slurm")
     assert state.usable
@@ -308,8 +317,11 @@ def test_slurm_needs_names_and_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_brev_needs_its_program_and_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", programs(tmp_path / "bin"))
-    assert [one.name for one in of("brev").checks if not one.ok] == ["brev", "BREV_API_TOKEN"]
+    assert [one.name for one in of("brev").checks if not one.ok] == [
+        *("brev", "BREV_API_TOKEN", "S3_BUCKET_NAME")
+    ]
     monkeypatch.setenv("BREV_API_TOKEN", SECRET)
+    monkeypatch.setenv("S3_BUCKET_NAME", "results")
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", "brev"))
     assert of("brev").usable
 

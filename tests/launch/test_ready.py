@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from porter.errors import PorterError, UsageError
-from porter.launch import daemon
-from porter.launch.ready import require
+from porter.errors import DataError, PorterError, UsageError
+from porter.launch import catalog, daemon, ready
 from porter.records.sandbox import Engine
 from porter.records.training import DataFacts, Staged, TrainPlan
 from porter.ui import Ui
@@ -22,6 +21,10 @@ from tests.launch.test_platforms import _VARIABLES, SECRET, podman_service, prog
 
 IMAGE = "nvcr.io/nvidia/tao/tao-toolkit:7.1.0-pyt"
 NGC = Staged(source="nvidia/tao/pretrained_dino:resnet50", target="/staged/weights/x")
+
+
+def require(plan_: TrainPlan, ui: Ui, *, named: bool = False) -> None:
+    ready.require(plan_, catalog.entry(plan_.model), ui, named=named)
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +90,7 @@ def test_keys_of_a_profile_are_enough_where_porter_stages(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "keys"))
     require(plan(facts={"train": REMOTE}), yes())
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", "brev"))
-    for name in ("BREV_API_TOKEN", "NGC_KEY"):
+    for name in ("BREV_API_TOKEN", "NGC_KEY", "S3_BUCKET_NAME"):
         monkeypatch.setenv(name, SECRET)
     with pytest.raises(UsageError, match="ACCESS_KEY, SECRET_KEY") as caught:
         require(plan("brev", facts={"train": REMOTE}), yes())
@@ -105,7 +108,7 @@ def test_a_platform_that_lacks_several_things_tells_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", programs(tmp_path / "bin"))
-    for name in ("SLURM_USER", "SLURM_HOSTNAME", "NGC_KEY"):
+    for name in ("SLURM_USER", "SLURM_HOSTNAME", "SLURM_PARTITION", "SLURM_BASE_RESULTS_DIR", "NGC_KEY"):
         monkeypatch.setenv(name, SECRET)
     with pytest.raises(PorterError, match="ssh: not on PATH"):
         require(plan("slurm"), yes())
@@ -156,10 +159,14 @@ def test_this_machine_is_asked_about_no_image(monkeypatch: pytest.MonkeyPatch) -
 
 def test_other_platforms_look_at_no_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", "brev"))
-    for name in ("BREV_API_TOKEN", "NGC_KEY"):
+    for name in ("BREV_API_TOKEN", "NGC_KEY", "S3_BUCKET_NAME", "ACCESS_KEY", "SECRET_KEY"):
         monkeypatch.setenv(name, SECRET)
     monkeypatch.setattr(daemon, "find_image", None)
-    require(plan("brev"), yes())
+    require(plan("brev", facts={"train": REMOTE}), yes())
+    # What lies here cannot be brought there, and porter uploads nothing.
+    local = Staged(source="/home/me/train/images", target="/staged/train/images")
+    with pytest.raises(DataError, match="lies on this machine"):
+        require(plan("brev", local), yes())
 
 
 @pytest.mark.parametrize("image", [IMAGE, "registry.example.com/tao:1", "own/tao:1"])

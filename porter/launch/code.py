@@ -49,6 +49,6 @@ def call(found: CatalogEntry, action: str, plan: TrainPlan) -> Call:
     spec = "{config_path}"
     words = " ".join(word if word == spec else shlex.quote(word) for word in arguments)
     return Call(
-        f"env PYTHONPATH={_INSIDE} python -c {shlex.quote(code)} {words}",
+        f"env PYTHONPATH={_INSIDE} python3 -c {shlex.quote(code)} {words}",
         (Mount(source=str(worktree), target=_INSIDE),),
     )

@@ -116,7 +116,7 @@ def ported(tmp_path: Path) -> CatalogEntry:
 def test_the_code_of_a_port_is_mounted_into_nvidias_image(tmp_path: Path) -> None:
     made = requests.train(ported(tmp_path), dino("backbone=fan_tiny"), Path("/runs/dino-1"))
     assert Mount(source=str(tmp_path / "tao-pytorch"), target="/code/tao-pytorch") in made.mounts
-    assert made.command.startswith("env PYTHONPATH=/code/tao-pytorch python -c ")
+    assert made.command.startswith("env PYTHONPATH=/code/tao-pytorch python3 -c ")
     assert "from pkg.cv.dino.entrypoint.dino import main; main()" in made.command
     assert made.command.endswith(" train -e {config_path}")
 

@@ -172,7 +172,7 @@ def _act(given: Given, action: str, option: str, origin: Origin | None, uri: str
 def _monitor(given: Given, ui: Ui) -> Monitor:
     from porter.launch.monitor import Monitor
 
-    return Monitor(_tell(ui), minutes=given.every)
+    return Monitor(_tell(ui), ui.warn, minutes=given.every)
 
 
 def _tell(ui: Ui) -> Tell:

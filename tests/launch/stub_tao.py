@@ -32,8 +32,11 @@ def say(**values):
 
 
 rate = float(train.get("optim", {}).get("lr", 1e-3))
-fails = control.get("fails", {})
-if action in fails and (not fails[action] or rate > fails[action]):
+count = Path(__file__).with_name("count")
+number = int(count.read_text()) + 1
+count.write_text(str(number))
+fails = control["fails"]
+if action in fails and (not fails[action] or number in fails[action]):
     print("Traceback (most recent call last):")
     print("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
     sys.exit(1)
@@ -79,15 +82,16 @@ class StubTao:
         inside = next(folder.glob("lib/python*/site-packages"))
         (inside / "ours.pth").write_text(f"{packages}\n")
         (folder / "bin" / command).write_text(_COMMAND)
-        self._control: dict[str, Any] = {"metric": metric, "checkpoint": checkpoint}
+        self._control: dict[str, Any] = {"metric": metric, "checkpoint": checkpoint, "fails": {}}
         self.set()
 
     def set(self, **values: Any) -> None:
         """Change what the command does.
 
         Args:
-            values: ``seconds`` of an epoch; ``fails``, by action the learning rate above which it fails, 0
-                for always; ``measures``, whether a training reports its metric.
+            values: ``seconds`` of an epoch; ``fails``, by action which of the calls from now on fail, counted
+                from 1, an empty list for all; ``measures``, whether a training reports its metric.
         """
         self._control |= values
         (self.prefix / "bin" / "control.json").write_text(json.dumps(self._control))
+        (self.prefix / "bin" / "count").write_text("0")

@@ -27,15 +27,13 @@ import sys
 
 def torch(module):
     """`.cuda()` and `.to("cuda")` stand in DINO's losses and its denoising whatever the device is."""
-    tensor, layer = module.Tensor, module.nn.Module
-    to = tensor.to
+    tensor, to = module.Tensor, module.Tensor.to
 
     def on_cpu(self, *where, **more):
         return to(self, *("cpu" if one == "cuda" else one for one in where), **more)
 
     tensor.to = on_cpu
     tensor.cuda = lambda self, *where, **more: self
-    layer.cuda = lambda self, *where, **more: self
     module.cuda.set_device = lambda device: None
 
 

@@ -60,7 +60,8 @@ elif action == "evaluate":
     seen = Path(spec["evaluate"]["checkpoint"]).read_text()
     say(kpi={"evaluated": seen}, message="Evaluation metrics generated.")
 elif action == "export":
-    place = spec["export"]["onnx_file"].replace("${results_dir}", spec["results_dir"])
+    # TAO reads this when it has put the action's folder behind results_dir.
+    place = spec["export"]["onnx_file"].replace("${results_dir}", str(results))
     Path(place).write_text("onnx of " + Path(spec["export"]["checkpoint"]).read_text())
 elif action == "inference":
     (results / "result.csv").write_text(Path(spec["inference"]["checkpoint"]).read_text())

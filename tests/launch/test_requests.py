@@ -47,7 +47,7 @@ def test_what_training_started_from_is_dropped_and_what_a_trial_had_is_kept() ->
     assert "pretrained_model_path" not in made.spec["train"]
     assert made.spec["export"] == {
         "checkpoint": "/r/train/x.pth",
-        "onnx_file": "${results_dir}/export/dino.onnx",
+        "onnx_file": "${results_dir}/dino.onnx",
     }
 
 

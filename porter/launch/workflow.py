@@ -53,7 +53,7 @@ class Workflow:
 
             best = Search(self).go()
         else:
-            best = self.run(_TRAINING, self._training)
+            best = self.run(self._to_train(), self._training)
         later = [*(["evaluate"] if "eval" in run.plan.data else []), *(["export"] if run.export else [])]
         for action in later:
             if action in self.found.actions:
@@ -62,7 +62,7 @@ class Workflow:
 
     def start_training(self) -> None:
         """Start the training and leave it; one that runs or has ended well is left as it is."""
-        job = self._noted(_TRAINING)
+        job = self._to_train()
         if not job.id or job.state in ("error", "canceled"):
             self.start(job, self._training)
 
@@ -138,17 +138,19 @@ class Workflow:
         Raises:
             PorterError: the platform did not take it.
         """
-        job = self._noted(job)
-        again = job.attempt + 1 if job.id else job.attempt
+        before = job = self._noted(job)
         request = make(job)
+        if job.id:
+            job = msgspec.structs.replace(job, attempt=job.attempt + 1, earlier=(*job.earlier, job.id))
         job = msgspec.structs.replace(
-            job, state="starting", id="", results="", started=now(), ended="", reason="", attempt=again
+            job, state="starting", id="", results="", started=now(), ended="", reason=""
         )
         self.folder.put(job)
         try:
             started = self.driver.start(request)
-        except BaseException:
-            self.folder.put(msgspec.structs.replace(job, state="planned", started=""))
+        # Who interrupts porter here may leave a job behind: what is starting is looked for when it goes on.
+        except Exception:
+            self.folder.put(before)
             raise
         job = msgspec.structs.replace(job, state="pending", id=started.id, results=started.results)
         self.folder.put(job)
@@ -160,11 +162,11 @@ class Workflow:
         unsure = [job for job in run.jobs if job.state == "starting"]
         if not unsure:
             return
-        noted = {job.id for job in run.jobs}
+        noted = {known for job in run.jobs for known in (job.id, *job.earlier)}
         found = [known for known in self.driver.known().values() if known.id not in noted]
         for job in unsure:
             if len(unsure) == 1 and found:
-                # The SDK's list is of this run alone, the newest first or not: one is of no record.
+                # The SDK's list is of this run alone: the last of it is of no record.
                 known = found[-1]
                 self.folder.put(
                     msgspec.structs.replace(job, state="pending", id=known.id, results=known.results)
@@ -185,14 +187,19 @@ class Workflow:
 
     def _training(self, job: Job) -> JobRequest:
         plan = self.folder.load().plan
-        return requests.train(self.found, plan, self.folder.path, resume=self._resume(job))
+        return requests.train(self.found, plan, self.folder.path, resume=job.start)
 
-    def _resume(self, job: Job) -> str:
-        """Return the checkpoint that an earlier attempt has left; empty where there is none."""
-        if not job.results:
-            return ""
-        chosen = checkpoints.choose(self.driver.files(job.results), self.found)
-        return posixpath.join(job.results, chosen) if chosen else ""
+    def _to_train(self) -> Job:
+        """Return the training; one that ended early goes on from the last checkpoint of all its attempts."""
+        job = self._noted(_TRAINING)
+        if job.state not in ("error", "canceled"):
+            return job
+        left = checkpoints.choose(self.driver.files(job.results), self.found)
+        if left:
+            # It is noted before the attempt that left it is forgotten.
+            job = msgspec.structs.replace(job, start=posixpath.join(job.results, left))
+            self.folder.put(job)
+        return job
 
 
 def _why(seen: Diagnosis) -> str:

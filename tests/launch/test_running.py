@@ -20,8 +20,9 @@ import yaml
 from porter.cli import app
 from porter.errors import PorterError
 from porter.launch import build
+from porter.launch.drivers.virtualenv import VirtualEnvDriver
 from porter.records.base import from_json, to_json
-from porter.records.jobs import Job, Run
+from porter.records.jobs import Job, JobRequest, Run, Started
 from tests.launch.answers import SOURCE
 from tests.launch.fields import coco, dino_answer
 from tests.launch.stub_tao import StubTao
@@ -418,3 +419,61 @@ def run_there() -> bool:
 def left_of(name: str) -> set[str]:
     found = [known for known in run().jobs if known.name == name and known.results]
     return left(found[0]) if found else set()
+
+
+def test_a_training_that_could_not_be_started_anew_keeps_its_checkpoint(stub: StubTao) -> None:
+    first = _canceled(stub)
+    command, away = stub.prefix / "bin" / "dino", stub.prefix / "bin" / "dino.away"
+    command.rename(away)
+    try:
+        code, said = porter("resume", "dino-1")
+    finally:
+        away.rename(command)
+    assert (code, "could not be started" in said) == (1, True), said
+    assert porter("resume", "dino-1")[0] == 0
+    assert f"resumed from {first}/train/{CHECKPOINT}" in porter("logs", "dino-1")[1]
+    assert job("train").attempt == 2
+
+
+def test_an_attempt_that_fails_at_once_loses_no_checkpoint_of_those_before(stub: StubTao) -> None:
+    first = _canceled(stub)
+    stub.set(fails={"train": 0})
+    assert porter("resume", "dino-1")[0] == 1
+    stub.set(fails={})
+    assert porter("resume", "dino-1")[0] == 0
+    assert (job("train").state, job("train").attempt) == ("complete", 3)
+    assert f"resumed from {first}/train/{CHECKPOINT}" in porter("logs", "dino-1")[1]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_porter_was_starting_when_it_was_stopped_is_not_taken_for_an_older_attempt(
+    stub: StubTao, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    stub.set(fails={"train": 0})
+    assert train(stub, *PLAIN)[0] == 1
+    first = job("train").id
+    stub.set(fails={})
+    start = VirtualEnvDriver.start
+
+    def stopped(self: VirtualEnvDriver, request: JobRequest) -> Started:
+        if begun:
+            start(self, request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(VirtualEnvDriver, "start", stopped)
+    assert porter("resume", "dino-1")[0] == 130
+    monkeypatch.setattr(VirtualEnvDriver, "start", start)
+    code, said = porter("resume", "dino-1")
+    assert code == 0, said
+    assert job("train").id != first
+    assert len(list(Path("porter-runs/dino-1/jobs").iterdir())) == 2
+
+
+def _canceled(stub: StubTao) -> str:
+    """Cancel a training after its first checkpoint; return where its results are."""
+    stub.set(seconds=0.3)
+    assert train(stub, *PLAIN, "--no-monitor", "--set", "epochs=4")[0] == 0
+    until(lambda: CHECKPOINT in left_of("train"))
+    assert "canceled: train" in porter("cancel", "dino-1")[1]
+    stub.set(seconds=0.0)
+    return job("train").results

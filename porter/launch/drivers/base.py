@@ -60,7 +60,7 @@ class Driver(Protocol):
         ...
 
     def known(self) -> dict[str, Started]:
-        """Return every job that the SDK has a record of: also one that a killed porter did not note."""
+        """Return every job that the SDK has a record of, the oldest first: also one that nobody noted."""
         ...
 
     def read(self, results: str, path: str) -> bytes | None:

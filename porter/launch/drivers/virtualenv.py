@@ -76,10 +76,10 @@ class VirtualEnvDriver:
         return bool(self._sdk.cancel_job(job))
 
     def known(self) -> dict[str, Started]:
-        """Return every job of this run that the SDK has noted."""
+        """Return every job of this run that the SDK has noted, the oldest first."""
         return {
             entry["job_id"]: Started(id=entry["job_id"], results=self._results(entry["local_results_dir"]))
-            for entry in self._sdk.list_jobs()
+            for entry in reversed(self._sdk.list_jobs())
         }
 
     def read(self, results: str, path: str) -> bytes | None:

@@ -73,7 +73,10 @@ def test_a_training_that_goes_on_takes_no_other_checkpoint() -> None:
 def test_a_container_sees_the_checkpoint_that_its_training_goes_on_from() -> None:
     left = "/runs/dino-1/results/j/results_dir/train"
     made = requests.train(
-        FOUND, dino(platform="docker"), Path("/runs/dino-1"), resume=f"{left}/x.pth", name="trial-2"
+        FOUND,
+        dino("train.pretrained_model_path=/w/x.pth", platform="docker"),
+        Path("/runs/dino-1"),
+        resume=f"{left}/x.pth",
     )
     assert Mount(source=left, target=left) in made.mounts
 

@@ -477,3 +477,36 @@ def _canceled(stub: StubTao) -> str:
     assert "canceled: train" in porter("cancel", "dino-1")[1]
     stub.set(seconds=0.0)
     return job("train").results
+
+
+def test_options_of_a_search_are_values_of_their_field(stub: StubTao) -> None:
+    code, said = train(stub, "--trials", "3", "--vary", "lr=1e-4,1e-3", "--vary", "model.aux_loss=true,false")
+    assert code == 0, said
+    for trial in run().jobs:
+        assert trial.values["train.optim.lr"] in (1e-4, 1e-3)
+        assert type(spec_of(trial)["train"]["optim"]["lr"]) is float
+        assert type(trial.values["model.aux_loss"]) is bool
+
+
+@pytest.mark.parametrize(
+    ("vary", "said"),
+    [
+        ("lr=high,low", "lr does not take 'high'"),
+        ("lr=[1,2],[3,4]", "lr does not take '[1'"),
+        ("batch_size=2.5,3", "batch_size does not take '2.5'"),
+        ("batch_size=1.5..4", "it takes whole numbers"),
+        ("lr=-1,1", "lr=-1.0 is out of range"),
+        ("lr=1..0", "the lower one first"),
+        ("backbone=1..3", "it takes resnet_50, fan_tiny"),
+        ("backbone=resnet", "it takes resnet_50, fan_tiny"),
+        ("train.optim.lr_steps", "it has the type list"),
+        ("train.num_gpus=1..4", "is no matter of a search"),
+        ("dataset.train_data_sources", "is no matter of a search"),
+    ],
+)
+def test_what_a_search_cannot_vary_is_refused_before_a_run_is_made(
+    stub: StubTao, vary: str, said: str
+) -> None:
+    code, told = train(stub, "--trials", "2", "--vary", vary)
+    assert (code, said in told, "next: --vary" in told or "next: leave" in told) == (2, True, True), told
+    assert not Path("porter-runs").exists()

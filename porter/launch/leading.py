@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from porter.launch import catalog, overview, requests, staging
 from porter.launch.monitor import Monitor
 from porter.launch.recheck import recheck
 from porter.launch.runs import RunFolder
-from porter.launch.workflow import Workflow
+from porter.launch.workflow import Workflow, later
 from porter.records.catalog import CatalogEntry, Origin
 from porter.records.jobs import Job, Run
 from porter.records.training import DataFacts
@@ -69,7 +69,7 @@ def act(
     bring(folder, found, run, action, facts, ui)
     workflow = Workflow(folder, overview.driver_of(folder, run), found, monitor)
     workflow.reattach()
-    name = next_name(run, action)
+    name = next_name(run, action, later(run, found))
     return workflow.follow(action, model, name=name, values=values, facts=facts, wait=follow)
 
 
@@ -89,8 +89,8 @@ def bring(
     folder.update(plan=recheck(run.plan, found, folder.path))
 
 
-def next_name(run: Run, action: str) -> str:
-    """Return a name that no job of the run has: ``evaluate``, then ``evaluate-2``."""
-    taken = {job.name for job in run.jobs}
+def next_name(run: Run, action: str, reserved: Collection[str]) -> str:
+    """Return a name that no job of the run has, nor will have: ``evaluate``, then ``evaluate-2``."""
+    taken = {*reserved, *(job.name for job in run.jobs)}
     names = [action, *(f"{action}-{number}" for number in range(2, len(taken) + 3))]
     return next(name for name in names if name not in taken)

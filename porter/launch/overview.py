@@ -12,13 +12,16 @@ from porter.launch import catalog, checkpoints
 from porter.launch.drivers.base import Driver
 from porter.launch.drivers.choose import driver
 from porter.launch.monitor import Tell, look
-from porter.launch.requests import HERE
-from porter.launch.routing import KEYS
+from porter.launch.routing import KEYS, NGC
 from porter.launch.runs import RunFolder, ended, now
 from porter.records.jobs import Job, Run
 from porter.records.progress import Progress
+from porter.records.training import Platform
 
 _PAUSE = 2.0
+
+_NO_USE: dict[Platform, tuple[str, ...]] = {"docker": KEYS, "virtualenv": (*KEYS, NGC)}
+"""Secrets that jobs have no use for: porter brings them what these are for."""
 
 
 class Seen(NamedTuple):
@@ -37,8 +40,7 @@ class Seen(NamedTuple):
 def driver_of(folder: RunFolder, run: Run) -> Driver:
     """Return the driver of a run; its jobs see the secrets that the plan names, and no others."""
     platform = run.plan.platform
-    # Where porter brings the data itself, jobs have no use for the bucket's keys.
-    needed = (one for one in run.plan.credentials if platform not in HERE or one.name not in KEYS)
+    needed = (one for one in run.plan.credentials if one.name not in _NO_USE.get(platform, ()))
     named = (name for one in needed for name in (one.name, *one.others))
     return driver(platform, folder.path, tuple(named), run.interpreter)
 

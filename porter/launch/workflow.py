@@ -54,10 +54,12 @@ class Workflow:
             best = Search(self).go()
         else:
             best = self.run(self._to_train(), self._training)
-        later = [*(["evaluate"] if "eval" in run.plan.data else []), *(["export"] if run.export else [])]
-        for action in later:
-            if action in self.found.actions:
-                self.follow(action, best)
+        for action in later(run, self.found):
+            self.follow(action, best)
+        for job in self.folder.load().jobs:
+            # An action that was asked for by itself, and that nobody has followed to its end.
+            if job.id and not ended(job):
+                self._settled(self._follow(job))
         return self.folder.update(finished=now())
 
     def start_training(self) -> None:
@@ -111,16 +113,7 @@ class Workflow:
         Raises:
             PorterError: it failed, or was canceled.
         """
-        done = self.attempt(job, make)
-        if done.state == "complete":
-            return done
-        how = "failed" if done.state == "error" else "was canceled"
-        raise PorterError(
-            f"{done.name} of {self.folder.path.name} {how}.",
-            why=done.reason,
-            next_step=f"porter resume {self.folder.path.name} starts it anew; "
-            f"porter logs {self.folder.path.name} --job {done.name} shows what it printed",
-        )
+        return self._settled(self.attempt(job, make))
 
     def attempt(self, job: Job, make: Make) -> Job:
         """Have a job done, however it ends; one that has ended well is left as it is."""
@@ -129,8 +122,7 @@ class Workflow:
             return job
         if not job.id or ended(job):
             job = self.start(job, make)
-        state = self.monitor.wait(self.driver, self.folder.load(), job, self.found)
-        return self._end(msgspec.structs.replace(job, state=state))
+        return self._follow(job)
 
     def start(self, job: Job, make: Make) -> Job:
         """Start a job that is not running; return it with its id.
@@ -174,6 +166,28 @@ class Workflow:
             else:
                 self.folder.put(msgspec.structs.replace(job, state="planned", started=""))
 
+    def _follow(self, job: Job) -> Job:
+        """Wait for a job that was started; return it as it ended."""
+        state = self.monitor.wait(self.driver, self.folder.load(), job, self.found)
+        return self._end(msgspec.structs.replace(job, state=state))
+
+    def _settled(self, job: Job) -> Job:
+        """Return a job that has ended well.
+
+        Raises:
+            PorterError: it failed, or was canceled.
+        """
+        if job.state == "complete":
+            return job
+        run = self.folder.load()
+        own = job.name in (_TRAINING.name, *later(run, self.found))
+        again = f"porter resume {run.name} starts it anew" if own else "repeat the command that asked for it"
+        raise PorterError(
+            f"{job.name} of {run.name} {'failed' if job.state == 'error' else 'was canceled'}.",
+            why=job.reason,
+            next_step=f"{again}; porter logs {run.name} --job {job.name} shows what it printed",
+        )
+
     def _noted(self, job: Job) -> Job:
         return next((known for known in self.folder.load().jobs if known.name == job.name), job)
 
@@ -200,6 +214,12 @@ class Workflow:
             job = msgspec.structs.replace(job, start=posixpath.join(job.results, left))
             self.folder.put(job)
         return job
+
+
+def later(run: Run, found: CatalogEntry) -> tuple[str, ...]:
+    """Return the actions that follow the training of a run by themselves."""
+    wanted = (("evaluate", "eval" in run.plan.data), ("export", run.export))
+    return tuple(action for action, asked in wanted if asked and action in found.actions)
 
 
 def _why(seen: Diagnosis) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,12 +18,14 @@ import pytest
 import typer.testing
 import yaml
 
+from porter import secrets
 from porter.cli import app
 from porter.errors import PorterError
 from porter.launch import build
 from porter.launch.drivers.virtualenv import VirtualEnvDriver
 from porter.records.base import from_json, to_json
 from porter.records.jobs import Job, JobRequest, Run, Started
+from porter.records.training import Credential
 from tests.launch.answers import SOURCE
 from tests.launch.fields import coco, dino_answer
 from tests.launch.stub_tao import StubTao
@@ -510,3 +513,106 @@ def test_what_a_search_cannot_vary_is_refused_before_a_run_is_made(
     code, told = train(stub, "--trials", "2", "--vary", vary)
     assert (code, said in told, "next: --vary" in told or "next: leave" in told) == (2, True, True), told
     assert not Path("porter-runs").exists()
+
+
+def test_a_record_that_cannot_be_read_hides_no_other_run(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    assert train(stub, *PLAIN)[0] == 0
+    Path("porter-runs/dino-1/run.json").write_text('{"name": "dino-1", "of_a_later_porter": 1}')
+    code, said = porter("jobs")
+    assert (code, "dino-2" in said) == (0, True), said
+    assert "porter-runs/dino-1/run.json cannot be read" in said
+    code, said = porter("jobs", "dino-1")
+    assert (code, "cannot be read" in said) == (4, True)
+
+
+def test_a_search_is_not_left_alone_by_resume_either(stub: StubTao) -> None:
+    stub.set(fails={"train": 0})
+    assert train(stub, *SEARCH)[0] == 1
+    before = run()
+    code, said = porter("resume", "dino-1", "--no-monitor")
+    assert (code, "a search is led by porter" in said) == (2, True), said
+    assert run() == before
+
+
+def test_an_action_that_failed_is_repeated_by_its_own_command(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    coco(Path("other"))
+    stub.set(fails={"evaluate": 0})
+    code, said = porter("evaluate", "dino-1", "--eval-data", "other")
+    assert (code, "evaluate of dino-1 failed" in said) == (1, True)
+    assert "porter resume" not in said
+    assert "repeat the command" in said
+
+
+def test_an_action_that_porter_left_running_is_followed_by_resume(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    coco(Path("other"))
+    assert porter("evaluate", "dino-1", "--eval-data", "other", "--no-monitor")[0] == 0
+    assert job("evaluate").state == "pending"
+    assert porter("resume", "dino-1")[0] == 0
+    assert (job("evaluate").state, bool(job("evaluate").ended)) == ("complete", True)
+
+
+def test_data_that_does_not_fit_a_trained_model_is_refused(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    coco(Path("other"), ids=(1, 9))
+    code, said = porter("evaluate", "dino-1", "--eval-data", "other")
+    assert (code, "dataset.num_classes=5 is too low" in said) == (2, True), said
+    assert [done.name for done in run().jobs] == ["train"]
+
+
+@pytest.mark.parametrize("command", ["resume", "watch", "evaluate", "export"])
+def test_minutes_are_minutes_for_every_command(stub: StubTao, command: str) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    for every in ("0", "nan", "-1"):
+        code, said = porter(command, "dino-1", "--every", every)
+        assert (code, "expected minutes" in said) == (2, True), said
+
+
+def test_no_key_of_porters_own_downloads_reaches_a_job(
+    stub: StubTao, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*secrets.NAMES, *secrets.JOBS):
+        monkeypatch.setenv(name, f"canary-of-{name}")
+    assert train(stub, *PLAIN)[0] == 0
+    plan = run().plan
+    key = Credential(name="NGC_KEY", others=("NGC_API_KEY",), purpose="checkpoint", where="NGC", present=True)
+    record = Path("porter-runs/dino-1/run.json")
+    left = msgspec.structs.replace(plan, credentials=(key,))
+    record.write_bytes(to_json(msgspec.structs.replace(run(), plan=left)))
+    assert porter("export", "dino-1")[0] == 0
+    assert porter("logs", "dino-1", "--job", "export")[1].startswith("secrets: []")
+    kept = [path for path in Path("porter-runs").rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"canary-of" in path.read_bytes()]
+
+
+def test_a_broken_virtual_environment_makes_no_run(stub: StubTao, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    (broken / "bin").mkdir(parents=True)
+    (broken / "pyvenv.cfg").touch()
+    (broken / "bin" / "dino").touch()
+    (broken / "bin" / "python").symlink_to("/nowhere/python3")
+    code, said = train(stub, *PLAIN, "--venv", str(broken))
+    assert (code, "has no Python that runs" in said) == (2, True), said
+    assert not Path("porter-runs").exists()
+
+
+def test_a_run_that_is_removed_while_it_is_followed_is_told(stub: StubTao) -> None:
+    stub.set(seconds=0.5)
+    assert train(stub, *PLAIN, "--no-monitor", "--set", "epochs=6")[0] == 0
+    led = Killed(["resume", "dino-1", "--runs", "porter-runs"])
+    until(Path("porter-runs/dino-1/.holder").is_file)
+    until(lambda: job("train").state == "pending")
+    time.sleep(1)
+    porter("cancel", "dino-1")
+    shutil.rmtree("porter-runs/dino-1")
+    assert led.kill(0) in (1, 4)
+
+
+def test_a_setting_that_makes_another_network_is_told(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    code, said = porter("export", "dino-1", "--set", "backbone=fan_tiny", "--set", "export.input_channel=1")
+    assert code == 0, said
+    assert "model.backbone=fan_tiny: dino-1 was trained with resnet_50" in said
+    assert "export.input_channel" not in said

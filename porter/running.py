@@ -238,7 +238,9 @@ def _show(folder: RunFolder, given: Given) -> None:
         return
     files: list[Path] = []
     if run.plan.search.on:
-        files += trials.write_trials(folder.path, trials.trials_of(run.jobs, run.plan.search), run.name)
+        files += trials.write_trials(
+            folder.path, trials.trials_of(run.jobs, run.plan.search, run.best), run.name
+        )
     trained = run.best or "train"
     if trained in seen.progress:
         drawn = curves.write_curves(folder.path, seen.progress[trained], f"{run.name}, {trained}")

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -24,6 +25,9 @@ from porter.records.training import TrainPlan
 DEFAULT = "porter-runs"
 RECORD = "run.json"
 SCHEMA = "schema.json"
+
+_PATIENCE = 0.5
+"""Seconds."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+-(\d+)")
 
@@ -105,7 +109,8 @@ class RunFolder:
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.path / ".lock", timeout=0)
+        # Who only looks whether the run is held has the lock for an instant.
+        lock = FileLock(self.path / ".lock", timeout=_PATIENCE)
         try:
             lock.acquire()
         except Timeout as error:
@@ -180,9 +185,13 @@ def create(
                 break
             except FileExistsError:
                 number += 1
-        write_atomic(place / SCHEMA, schema)
         made = RunFolder(place)
-        made.save(Run(name=place.name, made=now(), plan=plan, export=export, interpreter=interpreter))
+        try:
+            write_atomic(place / SCHEMA, schema)
+            made.save(Run(name=place.name, made=now(), plan=plan, export=export, interpreter=interpreter))
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
     except OSError as error:
         raise PorterError(
             f"A run cannot be made in {folder}.", why=str(error), next_step="--runs DIR names another folder"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,7 @@ from porter.cli import app
 from porter.errors import PorterError
 from porter.launch import build
 from porter.launch.drivers.virtualenv import VirtualEnvDriver
+from porter.launch.runs import RunFolder
 from porter.records.base import from_json, to_json
 from porter.records.jobs import Job, JobRequest, Run, Started
 from porter.records.training import Credential
@@ -616,3 +619,77 @@ def test_a_setting_that_makes_another_network_is_told(stub: StubTao) -> None:
     assert code == 0, said
     assert "model.backbone=fan_tiny: dino-1 was trained with resnet_50" in said
     assert "export.input_channel" not in said
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "number"),
+    [("bayesian", 1), ("bayesian", 2), ("bfbo", 1), ("asha", 2), ("hyperband", 2), ("pbt", 2)],
+)
+def test_a_search_remembers_what_it_has_proposed_when_porter_is_killed(
+    stub: StubTao, algorithm: str, number: int
+) -> None:
+    stub.set(seconds=0.4)
+    counted = ("--trials", "4") if algorithm in ("bayesian", "bfbo") else ()
+    options = ("--algorithm", algorithm, "--vary", "lr=1e-4..1e-2", "--set", "epochs=3", *counted)
+    led = Killed(training(stub, *options))
+    until(lambda: bool(run_there() and len(run().jobs) == number and job(f"trial-{number}").id))
+    led.kill()
+    before = [trial.id for trial in run().jobs]
+    stub.set(seconds=0.0)
+    code, said = porter("resume", "dino-1")
+    assert code == 0, said
+    assert [trial.id for trial in run().jobs][:number] == before
+    assert {(trial.state, trial.attempt) for trial in run().jobs} == {("complete", 1)}
+    if counted:
+        # Each measurement belongs to the point that was tried: none is missing, and none is moved.
+        (path,) = Path("porter-runs/dino-1/search/.automl/brain").glob("*.json")
+        points = json.loads(path.read_text())["Xs"]
+        rates = [trial.values["train.optim.lr"] for trial in run().jobs]
+        assert [1e-4 + point[0] * (1e-2 - 1e-4) for point in points] == pytest.approx(rates, rel=0.2)
+
+
+def test_a_failed_trial_is_not_tried_again_when_porter_was_killed_before_it_was_reported(
+    stub: StubTao, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.set(fails={"train": 0})
+    put = RunFolder.put
+
+    def killed(self: RunFolder, job: Job) -> Run:
+        made = put(self, job)
+        if job.state == "error":
+            raise KeyboardInterrupt
+        return made
+
+    monkeypatch.setattr(RunFolder, "put", killed)
+    assert train(stub, *SEARCH)[0] == 130
+    monkeypatch.setattr(RunFolder, "put", put)
+    stub.set(fails={})
+    assert porter("resume", "dino-1")[0] == 0
+    assert [(trial.state, trial.attempt) for trial in run().jobs] == [("error", 1), *[("complete", 1)] * 3]
+
+
+def test_a_full_disk_leaves_no_half_of_a_run(stub: StubTao, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: RunFolder, run: Run) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "save", full)
+    code, said = train(stub, *PLAIN)
+    assert (code, "A run cannot be made" in said) == (1, True)
+    assert not list(Path("porter-runs").iterdir())
+
+
+def test_looking_at_a_run_keeps_no_porter_from_it(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    folder = RunFolder(Path("porter-runs/dino-1").absolute())
+    looked = threading.Event()
+
+    def look() -> None:
+        with folder.held():
+            looked.set()
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    looked.wait()
+    assert porter("export", "dino-1")[0] == 0
+    thread.join()

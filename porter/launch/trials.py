@@ -137,7 +137,8 @@ class Search:
 
     def _seen(self, job: Job) -> Progress:
         workflow = self._workflow
-        return monitor.look(workflow.driver, self._folder.load(), job, workflow.found)
+        # What cannot be read now is no failure of the trial: it is done, and its search goes on later.
+        return monitor.report(workflow.driver, self._folder.load(), job, workflow.found)
 
     def _proposed(self, proposal: Any) -> Job:
         """Return the job of a proposal: the one that is noted, or a new one.

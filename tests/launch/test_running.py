@@ -693,3 +693,19 @@ def test_looking_at_a_run_keeps_no_porter_from_it(stub: StubTao) -> None:
     looked.wait()
     assert porter("export", "dino-1")[0] == 0
     thread.join()
+
+
+def test_a_trial_whose_results_cannot_be_read_now_is_not_lost(
+    stub: StubTao, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(self: VirtualEnvDriver, results: str, path: str) -> bytes | None:
+        raise PorterError("S3 does not answer.", next_step="check the network")
+
+    with monkeypatch.context() as away:
+        away.setattr(VirtualEnvDriver, "read", silent)
+        code, said = train(stub, *SEARCH)
+    assert (code, "S3 does not answer" in said) == (1, True), said
+    assert [(trial.state, trial.metric) for trial in run().jobs] == [("complete", None)]
+    assert porter("resume", "dino-1")[0] == 0
+    assert [(trial.state, trial.attempt) for trial in run().jobs] == [("complete", 1)] * 4
+    assert None not in [trial.metric for trial in run().jobs]

@@ -65,7 +65,11 @@ class Driver(Protocol):
         ...
 
     def read(self, results: str, path: str) -> bytes | None:
-        """Return a file of a job's results; None where there is none, or it cannot be read from here."""
+        """Return a file of a job's results; None where there is none.
+
+        Raises:
+            PorterError: the platform does not say whether there is.
+        """
         ...
 
     def files(self, results: str) -> tuple[str, ...]:

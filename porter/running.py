@@ -129,7 +129,15 @@ def cancel(given: Given) -> None:
 
     folder = _find(given.run, given)
     stopped = overview.cancel(folder)
-    Ui().info(f"canceled: {', '.join(stopped)}" if stopped else f"no job of {folder.path.name} runs")
+    name = folder.path.name
+    if stopped:
+        Ui().info(f"canceled: {', '.join(stopped)}")
+    elif folder.is_held():
+        Ui().warn(
+            f"no job of {name} runs just now, but a porter leads it and may start one: {folder.holder()}"
+        )
+    else:
+        Ui().info(f"no job of {name} runs")
 
 
 def watch(given: Given) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from porter.errors import WorkspaceError
 from porter.launch import catalog, overview, requests, staging
 from porter.launch.monitor import Monitor
 from porter.launch.recheck import recheck
+from porter.launch.remembered import GATE
 from porter.launch.runs import RunFolder
 from porter.launch.workflow import Workflow, later
 from porter.records.catalog import CatalogEntry, Origin
@@ -29,7 +32,7 @@ def lead(folder: RunFolder, ui: Ui, monitor: Monitor, *, follow: bool = True) ->
         PorterError: data could not be brought, or a job failed; what is done stays done.
     """
     run = folder.load()
-    found = catalog.entry(run.plan.model)
+    found = _entry(run)
     bring(folder, found, run, "evaluate" if "eval" in run.plan.data else "", {}, ui)
     workflow = Workflow(folder, overview.driver_of(folder, run), found, monitor)
     workflow.reattach()
@@ -64,7 +67,7 @@ def act(
         PorterError: nothing is trained yet, data could not be brought, or the job failed.
     """
     run = folder.load()
-    found = catalog.entry(run.plan.model)
+    found = _entry(run)
     model = overview.trained(run)
     bring(folder, found, run, action, facts, ui)
     workflow = Workflow(folder, overview.driver_of(folder, run), found, monitor)
@@ -87,6 +90,24 @@ def bring(
     more = requests.staged_of(found, run.plan, action, facts) if action else ()
     staging.stage((*run.plan.staged, *more), folder.path, ui)
     folder.update(plan=recheck(run.plan, found, folder.path))
+
+
+def _entry(run: Run) -> CatalogEntry:
+    """Return the network of a run.
+
+    Raises:
+        WorkspaceError: another port has its name now.
+        PorterError: it is in the catalog no more.
+    """
+    found = catalog.entry(run.plan.model)
+    if run.plan.workspace and found.workspace != run.plan.workspace:
+        now = found.workspace or "one of TAO's own"
+        raise WorkspaceError(
+            f"{run.plan.model} is another network now than the one that {run.name} trains.",
+            why=f"that was the port in {run.plan.workspace}, and now it is {now}",
+            next_step=f"porter gate {GATE} {shlex.quote(run.plan.workspace)} makes that one known again",
+        )
+    return found
 
 
 def next_name(run: Run, action: str, reserved: Collection[str]) -> str:

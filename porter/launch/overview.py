@@ -19,6 +19,8 @@ from porter.records.progress import Progress
 from porter.records.training import Platform
 
 _PAUSE = 2.0
+_LOST = 20
+"""So many looks without an answer, one after the other, end the following."""
 
 _NO_USE: dict[Platform, tuple[str, ...]] = {"docker": KEYS, "virtualenv": (*KEYS, NGC)}
 """Secrets that jobs have no use for: porter brings them what these are for."""
@@ -69,11 +71,22 @@ def watch(folder: RunFolder, tell: Tell, *, minutes: float) -> None:
         folder: of the run.
         tell: is given what is known, when a job begins or ends and every *minutes*.
         minutes: between two of these.
+
+    Raises:
+        PorterError: the platform cannot be asked any more how a job is; that may go on.
     """
     said: dict[str, str] = {}
     told = time.monotonic()
+    silent = 0
     while True:
         seen = see(folder)
+        silent = silent + 1 if seen.unreachable else 0
+        if silent == _LOST:
+            raise PorterError(
+                f"{folder.path.name} cannot be followed any more.",
+                why=seen.unreachable,
+                next_step=f"porter platforms; porter watch {folder.path.name} follows it again",
+            )
         due = time.monotonic() - told >= minutes * 60
         for job in seen.run.jobs:
             if job.results and (said.get(job.name) != job.state or (due and not ended(job))):

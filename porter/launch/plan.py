@@ -94,6 +94,7 @@ def plan(
         search=route,
         start=start,
         inputs=counts,
+        workspace=found.workspace,
         data={str(origin): one for origin, one in facts.items()},
         warnings=(*given.warnings, *said, *_warnings(known, filled, read)),
         notes=(

@@ -95,9 +95,20 @@ class RunFolder:
         return self.update(jobs=(*jobs, job))
 
     def schema(self) -> dict[str, Any]:
-        """Return the schema of the action train, as it was when the run was made."""
-        # It has bare Infinity in it, as NVIDIA's own schemas have.
-        made: dict[str, Any] = json.loads((self.path / SCHEMA).read_bytes())
+        """Return the schema of the action train, as it was when the run was made.
+
+        Raises:
+            WorkspaceError: it cannot be read.
+        """
+        try:
+            # It has bare Infinity in it, as NVIDIA's own schemas have.
+            made: dict[str, Any] = json.loads((self.path / SCHEMA).read_bytes())
+        except (OSError, ValueError) as error:
+            raise WorkspaceError(
+                f"{self.path / SCHEMA} cannot be read.",
+                why=str(error),
+                next_step="put it back, or start another run: porter train",
+            ) from error
         return made
 
     @contextlib.contextmanager
@@ -116,7 +127,7 @@ class RunFolder:
         except Timeout as error:
             raise LockedError(
                 f"Another porter works on {self.path.name}.",
-                why=self._holder(),
+                why=self.holder(),
                 next_step=f"porter watch {self.path.name} follows it",
             ) from error
         try:
@@ -136,7 +147,8 @@ class RunFolder:
         except Timeout:
             return True
 
-    def _holder(self) -> str:
+    def holder(self) -> str:
+        """Return which process holds the run, or held it last; empty where nobody has."""
         try:
             return (self.path / ".holder").read_text(encoding="utf-8", errors="replace")
         except OSError:

@@ -23,11 +23,11 @@ import yaml
 from porter import secrets
 from porter.cli import app
 from porter.errors import PorterError
-from porter.launch import build
+from porter.launch import build, overview
 from porter.launch.drivers.virtualenv import VirtualEnvDriver
 from porter.launch.runs import RunFolder
 from porter.records.base import from_json, to_json
-from porter.records.jobs import Job, JobRequest, Run, Started
+from porter.records.jobs import Interpreter, Job, JobRequest, Run, Started
 from porter.records.training import Credential
 from tests.launch.answers import SOURCE
 from tests.launch.fields import coco, dino_answer
@@ -709,3 +709,67 @@ def test_a_trial_whose_results_cannot_be_read_now_is_not_lost(
     assert porter("resume", "dino-1")[0] == 0
     assert [(trial.state, trial.attempt) for trial in run().jobs] == [("complete", 1)] * 4
     assert None not in [trial.metric for trial in run().jobs]
+
+
+@pytest.mark.parametrize("command", ["resume", "export", "logs", "cancel"])
+def test_a_run_whose_files_are_broken_is_no_bug(stub: StubTao, command: str) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    for path in Path("porter-runs/dino-1/sdk").glob("tao_session.db*"):
+        path.unlink()
+    Path("porter-runs/dino-1/sdk/tao_session.db").write_bytes(b"no database" * 99)
+    code, said = porter(command, "dino-1")
+    assert (code, "The SDK cannot be opened" in said, "next: " in said) == (1, True, True), said
+    assert "dino-1" in porter("jobs")[1]
+
+
+def test_a_search_without_its_schema_is_no_bug(stub: StubTao) -> None:
+    stub.set(fails={"train": 0})
+    assert train(stub, *SEARCH)[0] == 1
+    for broken in ("{", None):
+        schema = Path("porter-runs/dino-1/schema.json")
+        schema.write_text(broken) if broken else schema.unlink()
+        code, said = porter("resume", "dino-1")
+        assert (code, "schema.json cannot be read" in said) == (4, True), said
+
+
+def test_a_lost_environment_is_told_with_what_can_be_done(stub: StubTao, tmp_path: Path) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    record = Path("porter-runs/dino-1/run.json")
+    lost = Interpreter(prefix=str(tmp_path / "lost"))
+    record.write_bytes(to_json(msgspec.structs.replace(run(), interpreter=lost)))
+    code, said = porter("export", "dino-1")
+    assert (code, f"put {tmp_path / 'lost'} back" in said) == (1, True), said
+
+
+def test_a_run_is_not_led_with_another_network_of_its_name(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    record = Path("porter-runs/dino-1/run.json")
+    plan = msgspec.structs.replace(run().plan, workspace="/home/me/port")
+    record.write_bytes(to_json(msgspec.structs.replace(run(), plan=plan)))
+    for command in ("resume", "export"):
+        code, said = porter(command, "dino-1")
+        assert (code, "is another network now" in said) == (4, True), said
+
+
+def test_a_run_without_a_job_yet_is_not_said_to_be_canceled(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    assert "no job of dino-1 runs" in porter("cancel", "dino-1")[1]
+    with RunFolder(Path("porter-runs/dino-1").absolute()).held():
+        assert f"a porter leads it and may start one: process {os.getpid()}" in porter("cancel", "dino-1")[1]
+
+
+def test_a_platform_that_answers_no_more_ends_the_watching(
+    stub: StubTao, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.set(seconds=30)
+    assert train(stub, *PLAIN, "--no-monitor")[0] == 0
+
+    def silent(self: VirtualEnvDriver, job: str) -> str:
+        raise PorterError("The engine does not answer.")
+
+    monkeypatch.setattr(overview, "_PAUSE", 0.01)
+    with monkeypatch.context() as away:
+        away.setattr(VirtualEnvDriver, "state", silent)
+        code, said = porter("watch", "dino-1")
+    assert (code, "dino-1 cannot be followed any more" in said) == (1, True), said
+    porter("cancel", "dino-1")

@@ -31,16 +31,18 @@ class VirtualEnvDriver:
         self._interpreter = interpreter
         self._secrets = secrets
         base.keep_log(folder / "sdk" / "sdk.log")
-        try:
-            self._sdk: Any = base.sdk("tao_sdk.platforms.virtualenv").VirtualEnvSDK(
-                interpreter.prefix, work_dir=folder, state_file=folder / "sdk" / "tao_session.db"
-            )
-        except (ValueError, OSError) as error:
-            raise PorterError(
-                "The virtual environment cannot run jobs.",
-                why=str(error),
-                next_step="--venv DIR names another one",
-            ) from error
+        module = base.sdk("tao_sdk.platforms.virtualenv")
+        with _told("The SDK cannot be opened."):
+            try:
+                self._sdk: Any = module.VirtualEnvSDK(
+                    interpreter.prefix, work_dir=folder, state_file=folder / "sdk" / "tao_session.db"
+                )
+            except ValueError as error:
+                raise PorterError(
+                    "The virtual environment cannot run jobs.",
+                    why=str(error),
+                    next_step=f"put {interpreter.prefix} back, or start another run: porter train --venv DIR",
+                ) from error
 
     def start(self, request: JobRequest) -> Started:
         """Start a job; what it prints goes to a file, and it lives on when porter ends."""
@@ -127,6 +129,8 @@ def _told(failed: str) -> Iterator[None]:
     """Have what the SDK raises become an error of porter's, which begins with *failed*."""
     try:
         yield
+    except PorterError:
+        raise
     # Nothing is too general here: the SDK lets through whatever its database and the disk raise.
     except Exception as error:
         raise PorterError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from porter.launch import catalog, checkpoints
 from porter.launch.drivers.base import Driver
 from porter.launch.drivers.choose import driver
 from porter.launch.monitor import Tell, look
-from porter.launch.routing import KEYS, NGC
+from porter.launch.routing import KEYS, NGC, SESSION
 from porter.launch.runs import RunFolder, ended, now
 from porter.records.jobs import Job, Run
 from porter.records.progress import Progress
@@ -41,10 +42,17 @@ class Seen(NamedTuple):
 
 def driver_of(folder: RunFolder, run: Run) -> Driver:
     """Return the driver of a run; its jobs see the secrets that the plan names, and no others."""
-    platform = run.plan.platform
-    needed = (one for one in run.plan.credentials if one.name not in _NO_USE.get(platform, ()))
-    named = (name for one in needed for name in (one.name, *one.others))
-    return driver(platform, folder.path, tuple(named), run.interpreter)
+    return driver(run.plan.platform, folder.path, shown_secrets(run), run.interpreter)
+
+
+def shown_secrets(run: Run) -> tuple[str, ...]:
+    """Return the names of the secrets that the jobs of a run see, in all the ways to set them."""
+    needed = [one for one in run.plan.credentials if one.name not in _NO_USE.get(run.plan.platform, ())]
+    named = [name for one in needed for name in (one.name, *one.others)]
+    # A session belongs to keys in AWS's own names, and spoils others.
+    if KEYS[0] in named and not os.environ.get(KEYS[0]):
+        named.append(SESSION)
+    return tuple(named)
 
 
 def see(folder: RunFolder) -> Seen:

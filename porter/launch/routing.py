@@ -11,6 +11,9 @@ from porter.records.training import Credential, Platform
 KEYS = ("ACCESS_KEY", "SECRET_KEY")
 """Of a bucket of S3."""
 
+SESSION = "AWS_SESSION_TOKEN"
+"""Goes with keys that hold for some hours."""
+
 NGC = "NGC_KEY"
 
 _S3 = "the keys of the bucket, from who runs it"

@@ -145,7 +145,11 @@ class Search:
 
         Some algorithms go on with a trial under its number: with other values, or from another trial.
         """
-        values, parent = dict(proposal.specs), proposal.resume_from_job_id or ""
+        values = {
+            key: _within(value, self._plan.search.ranges.get(key, {}))
+            for key, value in proposal.specs.items()
+        }
+        parent = proposal.resume_from_job_id or ""
         trials = self._trials()
         noted = next((job for job in reversed(trials) if job.proposal == proposal.id), None)
         if noted is not None and (noted.values, noted.parent) == (values, parent):
@@ -215,6 +219,13 @@ def _open(run: Run, workflow: Workflow) -> Any:
             why=str(error),
             next_step="--automl off trains once",
         ) from error
+
+
+def _within(value: Any, range_: Mapping[str, Any]) -> Any:
+    """Return a value, or the nearest bound: at the ends of a narrow range the search steps out of it."""
+    if "minimum" not in range_:
+        return value
+    return min(max(value, range_["minimum"]), range_["maximum"])
 
 
 def _epochs(schema: Mapping[str, Any], spec: Mapping[str, Any]) -> int:

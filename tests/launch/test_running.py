@@ -25,6 +25,7 @@ from porter.cli import app
 from porter.errors import PorterError
 from porter.launch import build, overview
 from porter.launch.drivers.virtualenv import VirtualEnvDriver
+from porter.launch.routing import credentials
 from porter.launch.runs import RunFolder
 from porter.records.base import from_json, to_json
 from porter.records.jobs import Interpreter, Job, JobRequest, Run, Started
@@ -32,6 +33,7 @@ from porter.records.training import Credential
 from tests.launch.answers import SOURCE
 from tests.launch.fields import coco, dino_answer
 from tests.launch.stub_tao import StubTao
+from tests.launch.test_plan import dino
 
 CHECKPOINT = "dino_model_latest.pth"
 PLAIN = ("--automl", "off")
@@ -773,3 +775,33 @@ def test_a_platform_that_answers_no_more_ends_the_watching(
         code, said = porter("watch", "dino-1")
     assert (code, "dino-1 cannot be followed any more" in said) == (1, True), said
     porter("cancel", "dino-1")
+
+
+def test_a_narrow_range_is_not_left(stub: StubTao) -> None:
+    options = ("--algorithm", "bfbo", "--trials", "6", "--vary", "lr=1e-4..1.05e-4")
+    assert train(stub, *options)[0] == 0
+    rates = [trial.values["train.optim.lr"] for trial in run().jobs]
+    assert all(1e-4 <= rate <= 1.05e-4 for rate in rates), rates
+    assert [spec_of(trial)["train"]["optim"]["lr"] for trial in run().jobs] == rates
+
+
+@pytest.mark.parametrize(
+    ("variables", "shown"),
+    [
+        (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), True),
+        # It belongs to other keys than these.
+        (("ACCESS_KEY", "SECRET_KEY", "AWS_SESSION_TOKEN"), False),
+    ],
+)
+def test_a_job_elsewhere_sees_the_session_of_its_keys(
+    monkeypatch: pytest.MonkeyPatch, variables: tuple[str, ...], shown: bool
+) -> None:
+    for name in secrets.JOBS:
+        monkeypatch.delenv(name, raising=False)
+    for name in variables:
+        monkeypatch.setenv(name, "canary")
+    there = credentials("kubernetes", "", ("s3://bucket/data",), variables)
+    plan = msgspec.structs.replace(dino(platform="kubernetes"), credentials=there)
+    made = overview.shown_secrets(Run(name="dino-1", made="", plan=plan))
+    assert set(variables[:2]) < set(made)
+    assert ("AWS_SESSION_TOKEN" in made) is shown

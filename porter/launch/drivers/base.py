@@ -124,10 +124,24 @@ class _Redacting(logging.Formatter):
         return secrets.hide(super().format(record))
 
 
+class _Kept(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that is looked up
+        """Say nothing: what cannot be kept, on a full disk, is no reason for tracebacks on the terminal."""
+
+
 def keep_log(path: Path) -> None:
-    """Have what the SDK and the search say go to a file, and not to the terminal; no secret goes there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, delay=True)
+    """Have what the SDK and the search say go to a file, and not to the terminal; no secret goes there.
+
+    Raises:
+        PorterError: there can be no such file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PorterError(
+            f"{path.parent} cannot be made.", why=str(error), next_step="make the run's folder writable"
+        ) from error
+    handler = _Kept(path, delay=True)
     handler.setFormatter(_Redacting("%(asctime)s %(name)s %(levelname)s %(message)s"))
     # The search's numerics warn where nobody can do anything about it.
     logging.captureWarnings(True)

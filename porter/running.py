@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from porter.cli_options import Given
-from porter.errors import LeftRunningError, UsageError
+from porter.errors import LeftRunningError, UsageError, WorkspaceError
 from porter.launch import runs
 from porter.launch.runs import RunFolder
 from porter.launching import as_json, schema_clones
@@ -21,8 +21,10 @@ from porter.ui import Ui
 
 if TYPE_CHECKING:
     from porter.launch.monitor import Monitor, Tell
+    from porter.launch.overview import Seen
     from porter.records.jobs import Job, JobState, Run
     from porter.records.progress import Progress
+    from porter.records.training import TrainPlan
 
 _AUTOML: dict[str, AutoMlChoice] = {"default": "default", "auto": "default", "on": "on", "off": "off"}
 
@@ -39,11 +41,9 @@ def train(given: Given) -> None:
     if given.plan_only:
         shown.show_plan(made.plan, as_json=quiet)
         return
-    if made.plan.search.on and not given.monitor:
-        raise UsageError(
-            "--no-monitor leaves a run alone, and a search is led by porter.",
-            next_step="--automl off trains once; or leave out --no-monitor, and let porter run",
-        )
+    _refuse_leaving(
+        made.plan, given, "--automl off trains once; or leave out --no-monitor, and let porter run"
+    )
     ready.require(made.plan, made.found, ui, named=bool(given.image))
     runner = None
     if made.plan.platform == "virtualenv":
@@ -56,7 +56,9 @@ def train(given: Given) -> None:
 
 def resume(given: Given) -> None:
     """Go on with a run: what runs is followed, what failed starts anew, what is left comes after it."""
-    _lead(_find(given.port_or_run, given), given, Ui(quiet=given.json))
+    folder = _find(given.port_or_run, given)
+    _refuse_leaving(folder.load().plan, given, f"porter resume {folder.path.name}")
+    _lead(folder, given, Ui(quiet=given.json))
 
 
 def is_run(given: Given) -> bool:
@@ -85,18 +87,21 @@ def jobs(given: Given) -> None:
     from porter.launch import overview
     from porter.report import jobs as shown
 
-    root = runs.root(given.runs)
-    seen = [
-        overview.see(folder)
-        for folder in ([_find(given.one_run, given)] if given.one_run else runs.every(root))
-    ]
-    for one in seen:
-        if one.unreachable:
-            Ui().warn(f"{one.run.name}: {one.unreachable} It is shown as it was noted.")
     quiet = as_json(given)
     if given.one_run:
-        shown.show_run(seen[0].run, seen[0].progress, as_json=quiet)
+        one = overview.see(_find(given.one_run, given))
+        _warn_unreachable(one)
+        shown.show_run(one.run, one.progress, as_json=quiet)
         return
+    seen = []
+    for folder in runs.every(runs.root(given.runs)):
+        try:
+            seen.append(overview.see(folder))
+        except WorkspaceError as error:
+            Ui().warn(f"{error.what} {error.why}")
+    seen.sort(key=lambda one: one.run.made)
+    for one in seen:
+        _warn_unreachable(one)
     # Of each run the job that runs, or ended last.
     latest = {
         one.run.name: one.progress[job.name]
@@ -124,7 +129,15 @@ def cancel(given: Given) -> None:
 
     folder = _find(given.run, given)
     stopped = overview.cancel(folder)
-    Ui().info(f"canceled: {', '.join(stopped)}" if stopped else f"no job of {folder.path.name} runs")
+    name = folder.path.name
+    if stopped:
+        Ui().info(f"canceled: {', '.join(stopped)}")
+    elif folder.is_held():
+        Ui().warn(
+            f"no job of {name} runs just now, but a porter leads it and may start one: {folder.holder()}"
+        )
+    else:
+        Ui().info(f"no job of {name} runs")
 
 
 def watch(given: Given) -> None:
@@ -132,9 +145,9 @@ def watch(given: Given) -> None:
     from porter.launch import overview
 
     folder = _find(given.run, given)
-    ui = Ui(quiet=as_json(given))
+    ui, minutes = Ui(quiet=as_json(given)), _minutes(given)
     with _stoppable(folder):
-        overview.watch(folder, _tell(ui), minutes=given.every)
+        overview.watch(folder, _tell(ui), minutes=minutes)
     _show(folder, given)
 
 
@@ -142,8 +155,9 @@ def _lead(folder: RunFolder, given: Given, ui: Ui) -> None:
     """Hold a run and do what is left of it."""
     from porter.launch import leading
 
+    monitor = _monitor(given, ui)
     with folder.held(), _stoppable(folder):
-        leading.lead(folder, ui, _monitor(given, ui), follow=given.monitor)
+        leading.lead(folder, ui, monitor, follow=given.monitor)
     _show(folder, given)
 
 
@@ -153,6 +167,7 @@ def _act(given: Given, action: str, option: str, origin: Origin | None, uri: str
 
     folder = _find(given.run, given)
     ui = Ui(assume_yes=given.go, quiet=as_json(given))
+    monitor = _monitor(given, ui)
     asked = acting.prepare(
         folder.load(), action, (origin, option, uri), given.spec or (), schema_clones(given), ui
     )
@@ -161,7 +176,7 @@ def _act(given: Given, action: str, option: str, origin: Origin | None, uri: str
             folder,
             action,
             ui,
-            _monitor(given, ui),
+            monitor,
             facts=asked.facts,
             values=asked.values,
             follow=given.monitor,
@@ -169,10 +184,40 @@ def _act(given: Given, action: str, option: str, origin: Origin | None, uri: str
     _show(folder, given)
 
 
+def _warn_unreachable(seen: Seen) -> None:
+    if seen.unreachable:
+        Ui().warn(f"{seen.run.name}: {seen.unreachable} It is shown as it was noted.")
+
+
+def _refuse_leaving(plan: TrainPlan, given: Given, instead: str) -> None:
+    """Refuse to leave a search alone.
+
+    Raises:
+        UsageError: the plan is one, and it was asked for.
+    """
+    if plan.search.on and not given.monitor:
+        raise UsageError("--no-monitor leaves a run alone, and a search is led by porter.", next_step=instead)
+
+
 def _monitor(given: Given, ui: Ui) -> Monitor:
     from porter.launch.monitor import Monitor
 
-    return Monitor(_tell(ui), ui.warn, minutes=given.every)
+    return Monitor(_tell(ui), ui.warn, minutes=_minutes(given))
+
+
+def _minutes(given: Given) -> float:
+    """Return the minutes between two lines of progress.
+
+    Raises:
+        UsageError: they are none.
+    """
+    # What is no number is not above zero either.
+    if not given.every > 0:
+        raise UsageError(
+            f"--every {given.every:g}: expected minutes, such as 5 or 0.5.",
+            next_step="--every 5, or leave it out",
+        )
+    return float(given.every)
 
 
 def _tell(ui: Ui) -> Tell:
@@ -201,7 +246,9 @@ def _show(folder: RunFolder, given: Given) -> None:
         return
     files: list[Path] = []
     if run.plan.search.on:
-        files += trials.write_trials(folder.path, trials.trials_of(run.jobs, run.plan.search), run.name)
+        files += trials.write_trials(
+            folder.path, trials.trials_of(run.jobs, run.plan.search, run.best), run.name
+        )
     trained = run.best or "train"
     if trained in seen.progress:
         drawn = curves.write_curves(folder.path, seen.progress[trained], f"{run.name}, {trained}")
@@ -257,8 +304,7 @@ def _options(given: Given) -> TrainOptions:
     ):
         if number is not None and number < least:
             raise UsageError(f"{option} {number}: expected a number from {least} on.")
-    if given.every <= 0:
-        raise UsageError(f"--every {given.every:g}: expected minutes, such as 5 or 0.5.")
+    _minutes(given)
     return TrainOptions(
         train=given.train_data,
         eval=given.eval_data,

@@ -75,7 +75,8 @@ def without(variables: Mapping[str, str] | None = None) -> dict[str, str]:
 @contextlib.contextmanager
 def hidden(keep: Collection[str] = ()) -> Iterator[None]:
     """Take the secrets of jobs out of the environment, but for those named, while the block runs."""
-    names = {*NAMES, *JOBS} - set(keep)
+    # The file has them all.
+    names = {*NAMES, *JOBS, FILE} - set(keep)
     taken = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield

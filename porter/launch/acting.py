@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from porter.errors import UsageError
-from porter.launch import build, catalog, data, settings
+from porter.launch import build, catalog, data, plan, requests, settings
 from porter.launch.places import dataset_of, read_by
 from porter.launch.settings import Fields
-from porter.records.catalog import Origin
+from porter.records.catalog import CatalogEntry, Origin
 from porter.records.jobs import Run
 from porter.records.reference import Repo
 from porter.records.training import DataFacts
@@ -46,7 +46,7 @@ def prepare(
     Raises:
         UsageError: the network has no such action, or needs a dataset that is not there.
         DataError: the dataset is wrong.
-        SettingError: a setting is.
+        SettingError: a setting is, or the model is too small for the data.
     """
     found = catalog.entry(run.plan.model)
     if action not in found.actions:
@@ -64,11 +64,25 @@ def prepare(
     known = {**msgspec.convert(run.plan.data, dict[Origin, DataFacts]), **facts}
     for source in sources:
         dataset_of(source, known)
+    plan.hold(found, run.plan.inputs, known)
     values: dict[str, Any] = {}
     if pairs:
         answer, _ = build.ask(found, given, ui)
-        values = settings.read(pairs, found, Fields(answer)).values
+        read = settings.read(pairs, found, Fields(answer))
+        values = read.values
+        for warning in (*read.warnings, *_changed(run, found, values, Fields(answer))):
+            ui.warn(warning)
     return Asked(facts, values)
+
+
+def _changed(run: Run, found: CatalogEntry, values: Mapping[str, Any], fields: Fields) -> Iterator[str]:
+    """Yield the settings that make another network than the one that was trained."""
+    trial = next((job.values for job in run.jobs if job.name == run.best), {})
+    trained = requests.flat(run.plan.spec) | trial
+    for key in sorted({*found.automl.carried, *run.plan.inputs} & set(values)):
+        before = trained.get(key, fields.default(key))
+        if values[key] != before:
+            yield f"{key}={values[key]}: {run.name} was trained with {before}, and its checkpoint may not fit"
 
 
 def _of(source: Any, origin: Origin) -> bool:

@@ -83,6 +83,23 @@ class Bucket:
                 return None
         return Stored(key=self.path, path="", size=head["ContentLength"], etag=head["ETag"])
 
+    def content(self) -> bytes | None:
+        """Return the bytes of the object that the URI names; None where there is none.
+
+        Raises:
+            DataError: the bucket cannot be asked.
+        """
+        from botocore.exceptions import ClientError
+
+        with self._explained():
+            try:
+                data: bytes = self._client.get_object(Bucket=self.name, Key=self.path)["Body"].read()
+            except ClientError as error:
+                if _code(error) not in _NONE:
+                    raise
+                return None
+        return data
+
     def below(self) -> tuple[Stored, ...]:
         """Return the objects below the URI, as those of a folder, in the order of their keys.
 

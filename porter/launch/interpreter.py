@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +37,17 @@ def choose(found: CatalogEntry, venv: str, given: Mapping[Repo, str], ui: Ui) ->
     if venv:
         prefix = Path(venv).expanduser().absolute()
         if not (prefix / "pyvenv.cfg").is_file():
-            raise UsageError(f"--venv {prefix} is no virtual environment.", why="it has no pyvenv.cfg")
+            raise UsageError(
+                f"--venv {prefix} is no virtual environment.",
+                why="it has no pyvenv.cfg",
+                next_step="--venv DIR names the folder that python -m venv DIR has made",
+            )
+        if not os.access(prefix / "bin" / "python", os.X_OK):
+            raise UsageError(
+                f"{prefix} has no Python that runs.",
+                why=f"{prefix / 'bin' / 'python'} is not there, or leads nowhere",
+                next_step="make the environment anew, or --venv DIR names another one",
+            )
         if not (prefix / "bin" / command).is_file():
             raise UsageError(
                 f"{prefix} has no command {command}.",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from porter.errors import WorkspaceError
 from porter.launch import catalog, overview, requests, staging
 from porter.launch.monitor import Monitor
 from porter.launch.recheck import recheck
+from porter.launch.remembered import GATE
 from porter.launch.runs import RunFolder
-from porter.launch.workflow import Workflow
+from porter.launch.workflow import Workflow, later
 from porter.records.catalog import CatalogEntry, Origin
 from porter.records.jobs import Job, Run
 from porter.records.training import DataFacts
@@ -29,7 +32,7 @@ def lead(folder: RunFolder, ui: Ui, monitor: Monitor, *, follow: bool = True) ->
         PorterError: data could not be brought, or a job failed; what is done stays done.
     """
     run = folder.load()
-    found = catalog.entry(run.plan.model)
+    found = _entry(run)
     bring(folder, found, run, "evaluate" if "eval" in run.plan.data else "", {}, ui)
     workflow = Workflow(folder, overview.driver_of(folder, run), found, monitor)
     workflow.reattach()
@@ -64,12 +67,12 @@ def act(
         PorterError: nothing is trained yet, data could not be brought, or the job failed.
     """
     run = folder.load()
-    found = catalog.entry(run.plan.model)
+    found = _entry(run)
     model = overview.trained(run)
     bring(folder, found, run, action, facts, ui)
     workflow = Workflow(folder, overview.driver_of(folder, run), found, monitor)
     workflow.reattach()
-    name = next_name(run, action)
+    name = next_name(run, action, later(run, found))
     return workflow.follow(action, model, name=name, values=values, facts=facts, wait=follow)
 
 
@@ -89,8 +92,26 @@ def bring(
     folder.update(plan=recheck(run.plan, found, folder.path))
 
 
-def next_name(run: Run, action: str) -> str:
-    """Return a name that no job of the run has: ``evaluate``, then ``evaluate-2``."""
-    taken = {job.name for job in run.jobs}
+def _entry(run: Run) -> CatalogEntry:
+    """Return the network of a run.
+
+    Raises:
+        WorkspaceError: another port has its name now.
+        PorterError: it is in the catalog no more.
+    """
+    found = catalog.entry(run.plan.model)
+    if run.plan.workspace and found.workspace != run.plan.workspace:
+        now = found.workspace or "one of TAO's own"
+        raise WorkspaceError(
+            f"{run.plan.model} is another network now than the one that {run.name} trains.",
+            why=f"that was the port in {run.plan.workspace}, and now it is {now}",
+            next_step=f"porter gate {GATE} {shlex.quote(run.plan.workspace)} makes that one known again",
+        )
+    return found
+
+
+def next_name(run: Run, action: str, reserved: Collection[str]) -> str:
+    """Return a name that no job of the run has, nor will have: ``evaluate``, then ``evaluate-2``."""
+    taken = {*reserved, *(job.name for job in run.jobs)}
     names = [action, *(f"{action}-{number}" for number in range(2, len(taken) + 3))]
     return next(name for name in names if name not in taken)

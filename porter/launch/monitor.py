@@ -107,12 +107,25 @@ def _ask(driver: Driver, job: Job) -> tuple[JobState, str]:
 
 
 def look(driver: Driver, run: Run, job: Job, found: CatalogEntry) -> Progress:
-    """Return how far a job is."""
+    """Return how far a job is; nothing is known where its results cannot be read."""
     try:
-        status = driver.read(job.results, f"{job.action}/status.json") if job.results else None
+        return report(driver, run, job, found)
     except PorterError:
         # How far a job is matters less than that it runs.
-        status = None
+        return _progress(None, run, job, found)
+
+
+def report(driver: Driver, run: Run, job: Job, found: CatalogEntry) -> Progress:
+    """Return what a job has reported.
+
+    Raises:
+        PorterError: the platform does not say; that it has reported nothing is something else.
+    """
+    status = driver.read(job.results, f"{job.action}/status.json") if job.results else None
+    return _progress(status, run, job, found)
+
+
+def _progress(status: bytes | None, run: Run, job: Job, found: CatalogEntry) -> Progress:
     spec = requests.with_values(run.plan.spec, job.values) if job.action == run.plan.action else {}
     return progress.read_progress(status, spec=spec, metric=measured(run, found))
 

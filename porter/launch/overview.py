@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import NamedTuple
 
@@ -12,13 +13,18 @@ from porter.launch import catalog, checkpoints
 from porter.launch.drivers.base import Driver
 from porter.launch.drivers.choose import driver
 from porter.launch.monitor import Tell, look
-from porter.launch.requests import HERE
-from porter.launch.routing import KEYS
+from porter.launch.routing import KEYS, NGC, SESSION
 from porter.launch.runs import RunFolder, ended, now
 from porter.records.jobs import Job, Run
 from porter.records.progress import Progress
+from porter.records.training import Platform
 
 _PAUSE = 2.0
+_LOST = 20
+"""So many looks without an answer, one after the other, end the following."""
+
+_NO_USE: dict[Platform, tuple[str, ...]] = {"docker": KEYS, "virtualenv": (*KEYS, NGC)}
+"""Secrets that jobs have no use for: porter brings them what these are for."""
 
 
 class Seen(NamedTuple):
@@ -36,11 +42,17 @@ class Seen(NamedTuple):
 
 def driver_of(folder: RunFolder, run: Run) -> Driver:
     """Return the driver of a run; its jobs see the secrets that the plan names, and no others."""
-    platform = run.plan.platform
-    # Where porter brings the data itself, jobs have no use for the bucket's keys.
-    needed = (one for one in run.plan.credentials if platform not in HERE or one.name not in KEYS)
-    named = (name for one in needed for name in (one.name, *one.others))
-    return driver(platform, folder.path, tuple(named), run.interpreter)
+    return driver(run.plan.platform, folder.path, shown_secrets(run), run.interpreter)
+
+
+def shown_secrets(run: Run) -> tuple[str, ...]:
+    """Return the names of the secrets that the jobs of a run see, in all the ways to set them."""
+    needed = [one for one in run.plan.credentials if one.name not in _NO_USE.get(run.plan.platform, ())]
+    named = [name for one in needed for name in (one.name, *one.others)]
+    # A session belongs to keys in AWS's own names, and spoils others.
+    if KEYS[0] in named and not os.environ.get(KEYS[0]):
+        named.append(SESSION)
+    return tuple(named)
 
 
 def see(folder: RunFolder) -> Seen:
@@ -67,11 +79,22 @@ def watch(folder: RunFolder, tell: Tell, *, minutes: float) -> None:
         folder: of the run.
         tell: is given what is known, when a job begins or ends and every *minutes*.
         minutes: between two of these.
+
+    Raises:
+        PorterError: the platform cannot be asked any more how a job is; that may go on.
     """
     said: dict[str, str] = {}
     told = time.monotonic()
+    silent = 0
     while True:
         seen = see(folder)
+        silent = silent + 1 if seen.unreachable else 0
+        if silent == _LOST:
+            raise PorterError(
+                f"{folder.path.name} cannot be followed any more.",
+                why=seen.unreachable,
+                next_step=f"porter platforms; porter watch {folder.path.name} follows it again",
+            )
         due = time.monotonic() - told >= minutes * 60
         for job in seen.run.jobs:
             if job.results and (said.get(job.name) != job.state or (due and not ended(job))):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,9 +15,9 @@ from porter.launch.places import Places, fill, read_by
 from porter.launch.routing import credentials
 from porter.launch.searching import search
 from porter.launch.settings import Fields
-from porter.records.catalog import BaseCheckpoint, CatalogEntry, Origin, SmallProfile
+from porter.records.catalog import BaseCheckpoint, CatalogEntry, DataSource, Origin, SmallProfile
 from porter.records.skills import SchemaAnswer, SkillSource
-from porter.records.training import DataFacts, Platform, StartPoint, TrainOptions, TrainPlan
+from porter.records.training import DataFacts, Platform, SearchRoute, StartPoint, TrainOptions, TrainPlan
 
 ACTION = "train"
 
@@ -56,36 +56,25 @@ def plan(
     """
     fields = Fields(answer)
     given = typed.read(options.settings, found, fields)
-    format_ = chosen_format(found, given.values)
     places = Places(options.platform)
-    gpus = _gpus(options, found, given.values)
-    nodes = _count(options.nodes, "--nodes", found.launch.nodes, given.values)
-    _refuse_nodes(nodes, options.platform)
+    format_ = chosen_format(found, given.values)
+    gpus, nodes = _machines(options, found, given.values)
     read = read_by(found, ACTION, format_)
-    filled, warnings = fill(found, read, format_, facts, places)
+    filled, said = fill(found, read, format_, facts, places)
     values = _values(found, format_, filled, places.results, gpus, nodes) | given.values
-    if len(values[found.launch.gpu_ids]) != max(gpus, 1):
-        raise UsageError(
-            f"{found.launch.gpu_ids}={values[found.launch.gpu_ids]} and {gpus} GPUs do not go together.",
-            next_step="name as many ids as --gpus says",
-        )
-
-    def value(key: str) -> Any:
-        return values[key] if key in values else fields.default(key)
-
-    start, start_note = _start(found, options, given.values, value)
-    if start and (start.key not in given.values or start.source.startswith(REMOTE)):
-        values[start.key] = places.checkpoint(start.source)
+    _refuse_ids(found, values, gpus)
     _require(found, given.values, facts)
     counts = {asked.key: given.values[asked.key] for asked in found.inputs if asked.key in given.values}
     hold(found, counts, facts)
     made = schema.action_schema(answer, found, ACTION, source)
-    searchable = made["automl_default_parameters"]
-    route = search(options, found, made, given.values, value, profile)
-    uris = [known.uri for known in facts.values()]
+    known = _Settled(found, options, facts, fields, given.values, values, gpus, nodes)
+    route = search(options, found, made, given.values, known.value, profile)
+    start, start_note = _start(known, route.parameters)
+    if start and (start.key not in given.values or start.source.startswith(REMOTE)):
+        values[start.key] = places.checkpoint(start.source)
+    uris = [one.uri for one in facts.values()]
     # A path that was set is the job's own, and no name of NGC's.
     uris += [start.source] if start and values[start.key] != start.source else []
-    replaced = [key for key in filled if key in given.values and given.values[key] != filled[key]]
     return TrainPlan(
         model=found.name,
         action=ACTION,
@@ -105,27 +94,52 @@ def plan(
         search=route,
         start=start,
         inputs=counts,
-        data={str(origin): known for origin, known in facts.items()},
-        warnings=(
-            *given.warnings,
-            *warnings,
-            *(f"--set {key} takes the place of what the dataset gives" for key in replaced),
-            *notes.s3_warnings(values),
-            *notes.unread_warnings(found, read, facts),
-            *notes.same_set_warnings(facts),
-            *notes.batch_warnings(found, facts, max(gpus, 1) * nodes, value),
-            *notes.hardware_warnings(found, gpus),
-        ),
+        workspace=found.workspace,
+        data={str(origin): one for origin, one in facts.items()},
+        warnings=(*given.warnings, *said, *_warnings(known, filled, read)),
         notes=(
             *([start_note] if start_note else []),
-            *notes.data_notes(found, facts),
-            *notes.rate_notes(found, max(gpus, 1), value),
-            *notes.launch_notes(found, gpus, nodes, value),
-            *notes.search_notes(found, route, searchable, given.values),
+            *_notes(known, route, made["automl_default_parameters"]),
             *notes.release_notes(source, options.image),
             *notes.platform_notes(options, places, bool(profile)),
         ),
     )
+
+
+class _Settled(NamedTuple):
+    """What is settled of a training: *given* are the values that a person set, *values* are all of them."""
+
+    found: CatalogEntry
+    options: TrainOptions
+    facts: Mapping[Origin, DataFacts]
+    fields: Fields
+    given: Mapping[str, Any]
+    values: Mapping[str, Any]
+    gpus: int
+    nodes: int
+
+    def value(self, key: str) -> Any:
+        """Return what a spec key has, or what the network takes without it."""
+        return self.values[key] if key in self.values else self.fields.default(key)
+
+
+def _warnings(known: _Settled, filled: Mapping[str, Any], read: Iterable[DataSource]) -> Iterator[str]:
+    for key in filled:
+        if key in known.given and known.given[key] != filled[key]:
+            yield f"--set {key} takes the place of what the dataset gives"
+    processes = max(known.gpus, 1) * known.nodes
+    yield from notes.s3_warnings(known.values)
+    yield from notes.unread_warnings(known.found, read, known.facts)
+    yield from notes.same_set_warnings(known.facts)
+    yield from notes.batch_warnings(known.found, known.facts, processes, known.value)
+    yield from notes.hardware_warnings(known.found, known.gpus)
+
+
+def _notes(known: _Settled, route: SearchRoute, searchable: Collection[str]) -> Iterator[str]:
+    yield from notes.data_notes(known.found, known.facts)
+    yield from notes.rate_notes(known.found, max(known.gpus, 1), known.value)
+    yield from notes.launch_notes(known.found, known.gpus, known.nodes, known.value)
+    yield from notes.search_notes(known.found, route, searchable, known.given)
 
 
 def chosen_format(found: CatalogEntry, values: Mapping[str, Any]) -> str:
@@ -183,6 +197,28 @@ def _values(
     }
 
 
+def _machines(options: TrainOptions, found: CatalogEntry, values: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the GPUs of every node, and the nodes."""
+    gpus = _gpus(options, found, values)
+    nodes = _count(options.nodes, "--nodes", found.launch.nodes, values)
+    if nodes > 1 and options.platform not in _SEVERAL:
+        raise UsageError(
+            f"--platform {options.platform} gives a job one node.",
+            why=f"--nodes {nodes} was asked for",
+            next_step=f"--platform {' or '.join(_SEVERAL)}",
+        )
+    return gpus, nodes
+
+
+def _refuse_ids(found: CatalogEntry, values: Mapping[str, Any], gpus: int) -> None:
+    ids = values[found.launch.gpu_ids]
+    if len(ids) != max(gpus, 1):
+        raise UsageError(
+            f"{found.launch.gpu_ids}={ids} and {gpus} GPUs do not go together.",
+            next_step="name as many ids as --gpus says",
+        )
+
+
 def _gpus(options: TrainOptions, found: CatalogEntry, values: Mapping[str, Any]) -> int:
     if options.gpus != 0:
         return _count(options.gpus or 0, "--gpus", found.launch.gpus, values)
@@ -204,15 +240,6 @@ def _count(asked: int, option: str, key: str, values: Mapping[str, Any]) -> int:
     return asked or int(values.get(key, 1))
 
 
-def _refuse_nodes(nodes: int, platform: Platform) -> None:
-    if nodes > 1 and platform not in _SEVERAL:
-        raise UsageError(
-            f"--platform {platform} gives a job one node.",
-            why=f"--nodes {nodes} was asked for",
-            next_step=f"--platform {' or '.join(_SEVERAL)}",
-        )
-
-
 def _environment(gpus: int, nodes: int) -> tuple[dict[str, str], ...]:
     """Return the variables of each node; what TAO's launcher calls the world's size counts nodes."""
     if nodes == 1:
@@ -229,10 +256,14 @@ def _environment(gpus: int, nodes: int) -> tuple[dict[str, str], ...]:
     )
 
 
-def _start(
-    found: CatalogEntry, options: TrainOptions, values: Mapping[str, Any], value: Callable[[str], Any]
-) -> tuple[StartPoint | None, str]:
-    """Return the checkpoint to start from, and what to say of it."""
+def _start(known: _Settled, varied: Collection[str]) -> tuple[StartPoint | None, str]:
+    """Return the checkpoint to start from, and what to say of it.
+
+    Args:
+        known: of the training.
+        varied: spec keys that a search varies: a checkpoint that goes with one value of such fits few trials.
+    """
+    found, options, values = known.found, known.options, known.given
     broken = {refused.key for refused in found.refused if not refused.values}
     usable = [base for base in found.base if base.key not in broken]
     if options.base:
@@ -260,10 +291,12 @@ def _start(
         # One that a person has set to nothing is to start from scratch.
         if base.key in values:
             continue
-        if base.default and all(value(key) == wanted for key, wanted in base.when.items()):
+        if set(base.when) & set(varied):
+            continue
+        if base.default and all(known.value(key) == wanted for key, wanted in base.when.items()):
             return _started(base, base.default, usable)
-    known = [name for base in usable for name in base.known]
-    others = f"; NGC has {', '.join(known)}" if known else ""
+    names = [name for base in usable for name in base.known]
+    others = f"; NGC has {', '.join(names)}" if names else ""
     return None, f"training starts from scratch: no default checkpoint fits{others}"
 
 

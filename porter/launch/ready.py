@@ -6,7 +6,7 @@ import os
 
 from porter.errors import PorterError, UsageError
 from porter.launch import bucket, code, daemon, ngc, platforms, requests
-from porter.launch.routing import KEYS
+from porter.launch.routing import KEYS, NGC
 from porter.records.catalog import CatalogEntry
 from porter.records.training import Credential, TrainPlan
 from porter.ui import Ui
@@ -67,7 +67,7 @@ def _is_there(one: Credential, plan: TrainPlan) -> bool:
     if one.name in KEYS:
         # What porter stages it reads with boto3, which may have keys of its own.
         return here and bucket.has_keys()
-    if one.name == "NGC_KEY" and plan.platform == "docker":
+    if one.name == NGC and plan.platform == "docker":
         # An image may be here already, or the engine logged in: that is asked of the engine.
         return not any(ngc.is_name(staged.source) for staged in plan.staged)
     return False

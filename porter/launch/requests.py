@@ -51,7 +51,8 @@ def train(
         kept = {key: value for key, value in kept.items() if rules.get(key) not in _SCRATCH}
         kept |= {key: resume for key, rule in rules.items() if rule == "resume_model"}
     spec = with_values({}, kept | dict(values))
-    return _request(found, plan, plan.action, spec, (plan.mounts, plan.staged), folder, name)
+    mounts = (*plan.mounts, *_beside(resume, plan.platform))
+    return _request(found, plan, plan.action, spec, (mounts, plan.staged), folder, name)
 
 
 def after(
@@ -104,7 +105,10 @@ def with_values(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
         *sections, last = key.split(".")
         place = made
         for section in sections:
-            place = place.setdefault(section, {})
+            # An optional section is None in a template.
+            if not isinstance(place.get(section), dict):
+                place[section] = {}
+            place = place[section]
         place[last] = copy.deepcopy(value)
     return made
 

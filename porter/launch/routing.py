@@ -11,6 +11,11 @@ from porter.records.training import Credential, Platform
 KEYS = ("ACCESS_KEY", "SECRET_KEY")
 """Of a bucket of S3."""
 
+SESSION = "AWS_SESSION_TOKEN"
+"""Goes with keys that hold for some hours."""
+
+NGC = "NGC_KEY"
+
 _S3 = "the keys of the bucket, from who runs it"
 _NGC = "https://org.ngc.nvidia.com/setup, a personal key"
 _BY_PLATFORM: dict[Platform, tuple[tuple[str, str, bool], ...]] = {
@@ -52,7 +57,7 @@ def credentials(
     uses = [f"image {image}"] if platform != "virtualenv" and image.startswith("nvcr.io/") else []
     uses += [f"checkpoint {uri}" for uri in uris if not uri.startswith(("/", "s3://"))]
     if uses:
-        made.append(_credential("NGC_KEY", ("NGC_API_KEY",), ", ".join(uses), _NGC, present))
+        made.append(_credential(NGC, ("NGC_API_KEY",), ", ".join(uses), _NGC, present))
     if platform in _BUCKET or any(uri.startswith("s3://") for uri in uris):
         made += _keys(present)
     return tuple(made)
@@ -66,7 +71,7 @@ def known(platform: Platform, present: Collection[str]) -> tuple[Credential, ...
         present: names of the variables that the environment has.
     """
     kinds = "checkpoints" if platform == "virtualenv" else "images and checkpoints"
-    some = [_credential("NGC_KEY", ("NGC_API_KEY",), f"NVIDIA's {kinds}", _NGC, present), *_keys(present)]
+    some = [_credential(NGC, ("NGC_API_KEY",), f"NVIDIA's {kinds}", _NGC, present), *_keys(present)]
     return (
         *_own(platform, present),
         *(msgspec.structs.replace(one, required=False) for one in some),

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -24,6 +25,9 @@ from porter.records.training import TrainPlan
 DEFAULT = "porter-runs"
 RECORD = "run.json"
 SCHEMA = "schema.json"
+
+_PATIENCE = 0.5
+"""Seconds."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+-(\d+)")
 
@@ -91,9 +95,20 @@ class RunFolder:
         return self.update(jobs=(*jobs, job))
 
     def schema(self) -> dict[str, Any]:
-        """Return the schema of the action train, as it was when the run was made."""
-        # It has bare Infinity in it, as NVIDIA's own schemas have.
-        made: dict[str, Any] = json.loads((self.path / SCHEMA).read_bytes())
+        """Return the schema of the action train, as it was when the run was made.
+
+        Raises:
+            WorkspaceError: it cannot be read.
+        """
+        try:
+            # It has bare Infinity in it, as NVIDIA's own schemas have.
+            made: dict[str, Any] = json.loads((self.path / SCHEMA).read_bytes())
+        except (OSError, ValueError) as error:
+            raise WorkspaceError(
+                f"{self.path / SCHEMA} cannot be read.",
+                why=str(error),
+                next_step="put it back, or start another run: porter train",
+            ) from error
         return made
 
     @contextlib.contextmanager
@@ -105,13 +120,14 @@ class RunFolder:
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.path / ".lock", timeout=0)
+        # Who only looks whether the run is held has the lock for an instant.
+        lock = FileLock(self.path / ".lock", timeout=_PATIENCE)
         try:
             lock.acquire()
         except Timeout as error:
             raise LockedError(
                 f"Another porter works on {self.path.name}.",
-                why=self._holder(),
+                why=self.holder(),
                 next_step=f"porter watch {self.path.name} follows it",
             ) from error
         try:
@@ -131,7 +147,8 @@ class RunFolder:
         except Timeout:
             return True
 
-    def _holder(self) -> str:
+    def holder(self) -> str:
+        """Return which process holds the run, or held it last; empty where nobody has."""
         try:
             return (self.path / ".holder").read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -180,9 +197,13 @@ def create(
                 break
             except FileExistsError:
                 number += 1
-        write_atomic(place / SCHEMA, schema)
         made = RunFolder(place)
-        made.save(Run(name=place.name, made=now(), plan=plan, export=export, interpreter=interpreter))
+        try:
+            write_atomic(place / SCHEMA, schema)
+            made.save(Run(name=place.name, made=now(), plan=plan, export=export, interpreter=interpreter))
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
     except OSError as error:
         raise PorterError(
             f"A run cannot be made in {folder}.", why=str(error), next_step="--runs DIR names another folder"

@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, get_args
 
-import yaml
-
-from porter.errors import UsageError
+from porter.errors import SettingError, UsageError
 from porter.launch.schema import leaf
+from porter.launch.settings import value_of
 from porter.records.catalog import CatalogEntry, Direction, SmallProfile
 from porter.records.training import SearchOptions, SearchRoute, TrainOptions
 
@@ -20,6 +19,11 @@ COUNTED = ("bayesian", "bfbo")
 """Algorithms that end after a number of trials; the others know by themselves how many they need."""
 
 _TRIALS = 20
+
+_NUMBERS = ("int", "float")
+_ONE = (*_NUMBERS, "ordered_int", "bool", "string", "categorical", "ordered")
+_SEVERAL = ("list_1_backbone", "list_1_normal", "list_2", "list_3", "subset_list", "optional_list")
+"""Types of the schema that the search varies: those with one value, and lists."""
 
 
 def search(
@@ -135,9 +139,13 @@ def _ranges(
     pairs: Collection[str], found: CatalogEntry, schema: Mapping[str, Any], settled: Collection[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the spec keys that are to be varied, each with what is other than in the schema."""
+    own, seen = _own(found), set()
     for pair in pairs:
         typed, equals, text = pair.partition("=")
         key = found.shorthands.get(typed, typed)
+        if key in seen:
+            raise UsageError(f"--vary names {key} twice.", next_step="leave out one of them")
+        seen.add(key)
         described = leaf(schema["properties"], key)
         if described is None or described.get("properties"):
             raise UsageError(
@@ -153,31 +161,88 @@ def _ranges(
                 f"--vary {typed}: the release does not let a search vary {key}.",
                 next_step="leave it out",
             )
+        if key in own:
+            raise UsageError(
+                f"--vary {typed}: {key} is no matter of a search.",
+                why="porter sets it, from the data, the machines and the jobs around",
+                next_step="leave it out",
+            )
+        kind = str(described.get("type", ""))
+        if kind not in (*_ONE, *_SEVERAL):
+            raise UsageError(
+                f"--vary {typed}: a search cannot vary {key}.",
+                why=f"it has the type {kind}",
+                next_step=f"leave it out, or --set {key}=...",
+            )
+        if equals and kind in _SEVERAL:
+            raise UsageError(
+                f"--vary {pair}: {key} is a list, whose values the search finds by itself.",
+                next_step=f"--vary {typed}",
+            )
         yield key, _range(typed, text, described) if equals else {}
+
+
+def _own(found: CatalogEntry) -> set[str]:
+    """Return the spec keys that porter sets, whatever is searched."""
+    launch = found.launch
+    return {
+        *(launch.gpus, launch.gpu_ids, launch.nodes),
+        *(source.key for source in found.data),
+        *(base.key for base in found.base),
+        *found.actions["train"].rules,
+    }
+
+
+def _options(key: str, text: str, described: Mapping[str, Any], found: list[Any] | None) -> list[Any]:
+    if found is None:
+        try:
+            return [value_of(key, one, described) for one in text.split(",")]
+        except SettingError as error:
+            raise UsageError(
+                f"--vary {error}".partition("\n")[0], why=error.why, next_step=f"--vary {key}=A,B"
+            ) from error
+    named = {str(one): one for one in found}
+    strange = [one for one in text.split(",") if one not in named]
+    if strange:
+        raise UsageError(
+            f"--vary {key}: it does not take {', '.join(strange)}.",
+            why=f"it takes {', '.join(named)}",
+            next_step=f"--vary {key}={','.join([*named][:2])}",
+        )
+    return [named[one] for one in text.split(",")]
 
 
 def _range(key: str, text: str, described: Mapping[str, Any]) -> dict[str, Any]:
     least, dots, most = text.partition("..")
+    known = described.get("enum")
+    listed = known if isinstance(known, list) else None
     if not dots:
-        options = [yaml.safe_load(one) for one in text.split(",")]
-        known = described.get("enum")
-        strange = [one for one in options if isinstance(known, list) and one not in known]
-        if strange:
-            raise UsageError(
-                f"--vary {key}: it does not take {', '.join(map(str, strange))}.",
-                why=f"it takes {', '.join(map(str, known or []))}",
-            )
-        return {"enum": options}
+        return {"enum": _options(key, text, described, listed)}
+    if listed is not None or described.get("type") not in _NUMBERS:
+        takes = f"it takes {', '.join(map(str, listed))}" if listed is not None else ""
+        raise UsageError(f"--vary {key}={text}: it has no range.", why=takes, next_step=f"--vary {key}=A,B")
     try:
         low, high = float(least), float(most)
     except ValueError:
         low, high = math.nan, math.nan
     # Also what is no number is none of these.
     if not low < high or math.isinf(low) or math.isinf(high):
-        raise UsageError(f"--vary {key}={text}: expected LEAST..MOST, such as 1e-5..1e-3.")
+        raise UsageError(
+            f"--vary {key}={text}: that is no range.",
+            why="it has two numbers, the lower one first",
+            next_step=f"--vary {key}=LEAST..MOST, such as 1e-5..1e-3",
+        )
     for bound, beyond in (("minimum", low), ("maximum", high)):
         limit = described.get(bound)
         if isinstance(limit, int | float) and (beyond < limit if bound == "minimum" else beyond > limit):
-            raise UsageError(f"--vary {key}={text}: the release's {bound} is {limit:g}.")
-    whole = described.get("type") == "int"
-    return {"minimum": int(low) if whole else low, "maximum": int(high) if whole else high}
+            raise UsageError(
+                f"--vary {key}={text}: the release's {bound} is {limit:g}.",
+                next_step=f"--vary {key}=LEAST..MOST within that",
+            )
+    if described.get("type") != "int":
+        return {"minimum": low, "maximum": high}
+    if low != int(low) or high != int(high):
+        raise UsageError(
+            f"--vary {key}={text}: it takes whole numbers.", next_step=f"--vary {key}={int(low)}..{int(high)}"
+        )
+    return {"minimum": int(low), "maximum": int(high)}

@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -145,7 +145,7 @@ def _value(typed: str, key: str, text: str, found: CatalogEntry, fields: Fields)
             refuse(key, next(value for value in refused.values if str(value) == text), found)
     if isinstance(described.get("enum"), list):
         return _option(typed, text, described["enum"])
-    return _typed(typed, text, described)
+    return value_of(typed, text, described)
 
 
 def _option(key: str, text: str, options: list[Any]) -> Any:
@@ -162,7 +162,17 @@ def _option(key: str, text: str, options: list[Any]) -> Any:
     )
 
 
-def _typed(key: str, text: str, described: dict[str, Any]) -> Any:
+def value_of(key: str, text: str, described: Mapping[str, Any]) -> Any:
+    """Return the value that a text is for a field without options.
+
+    Args:
+        key: as it was typed.
+        text: of the value.
+        described: what the schema says of the field.
+
+    Raises:
+        SettingError: the field does not take it; says what it takes.
+    """
     kind = str(described.get("type", ""))
     if kind == "string":
         if _USER.search(text):
@@ -199,7 +209,7 @@ def _typed(key: str, text: str, described: dict[str, Any]) -> Any:
     return value
 
 
-def _range(key: str, value: Any, described: dict[str, Any]) -> None:
+def _range(key: str, value: Any, described: Mapping[str, Any]) -> None:
     """Hold a number against its bounds, which the converter gives as numbers or not at all."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return

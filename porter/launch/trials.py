@@ -14,6 +14,7 @@ from porter.launch.runs import now
 from porter.launch.schema import leaf
 from porter.launch.searching import COUNTED
 from porter.records.jobs import Job, JobRequest, Run
+from porter.records.progress import Progress
 
 if TYPE_CHECKING:
     from porter.launch.workflow import Workflow
@@ -53,7 +54,7 @@ class Search:
         ]
         idle = 0
         while idle < _IDLE and (waiting or not self._search.is_complete()):
-            proposals = waiting or self._search.next_recommendation()
+            proposals = waiting or self._proposals()
             idle = 0 if proposals else idle + 1
             for proposal in proposals:
                 done = self._try(proposal)
@@ -68,15 +69,24 @@ class Search:
             waiting = []
         best = self._search.get_best()
         if best is None:
+            name, last = self._folder.path.name, self._trials()[-2:]
             raise PorterError(
-                f"No trial of {self._folder.path.name} ended well.",
-                why="; ".join(f"{job.name}: {job.reason}" for job in self._trials()[-2:]),
-                next_step=f"porter logs {self._folder.path.name} --job {self._trials()[-1].name}",
+                f"No trial of {name} ended well.",
+                why="; ".join(f"{job.name}: {job.reason}" for job in last) or "it has proposed none",
+                next_step=f"porter logs {name} --job {last[-1].name}" if last else "--algorithm bayesian",
             )
         chosen = next(job for job in self._trials() if job.id == best.job_id)
         self._folder.update(best=chosen.name)
         self._prune(done=True)
         return chosen
+
+    def _proposals(self) -> Any:
+        """Return what to try next; the search knows of it when porter is killed meanwhile."""
+        made = self._search.next_recommendation()
+        # It writes down by itself which trials there are, but not, before one is reported, from which points
+        # they came: without these it takes a later measurement for that of another point.
+        self._search._controller.brain.save_state()
+        return made
 
     def _try(self, proposal: Any) -> Job:
         """Run one trial and report it."""
@@ -92,7 +102,8 @@ class Search:
                 resume=job.start,
             )
 
-        done = self._workflow.attempt(job, make)
+        # One that failed, and was not reported before porter was killed, has had its chance.
+        done = job if job.state == "error" else self._workflow.attempt(job, make)
         if done.state == "canceled":
             raise PorterError(
                 f"{done.name} of {self._folder.path.name} was canceled.",
@@ -100,9 +111,7 @@ class Search:
             )
         metric = self._metric(done) if done.state == "complete" else None
         if done.state == "complete" and metric is None:
-            done = msgspec.structs.replace(
-                done, state="error", reason=f"it has not measured {self._plan.search.metric}"
-            )
+            done = msgspec.structs.replace(done, state="error", reason=self._unmeasured(done))
         done = msgspec.structs.replace(done, metric=metric, ended=done.ended or now())
         self._folder.put(done)
         proposal.assign_job_id(done.id)
@@ -113,16 +122,34 @@ class Search:
         return done
 
     def _metric(self, job: Job) -> float | None:
-        run, workflow = self._folder.load(), self._workflow
-        seen = monitor.look(workflow.driver, run, job, workflow.found)
-        return progress.metric_of(seen, monitor.measured(run, workflow.found))
+        return progress.metric_of(
+            self._seen(job), monitor.measured(self._folder.load(), self._workflow.found)
+        )
+
+    def _unmeasured(self, job: Job) -> str:
+        """Return why a trial that ended well has no metric."""
+        metric = self._plan.search.metric
+        seen = self._seen(job)
+        if metric in seen.last:
+            return f"its last {metric} is no finite number"
+        others = f"; it has {', '.join(seen.last)}" if seen.last else ""
+        return f"it has not measured {metric}{others}"
+
+    def _seen(self, job: Job) -> Progress:
+        workflow = self._workflow
+        # What cannot be read now is no failure of the trial: it is done, and its search goes on later.
+        return monitor.report(workflow.driver, self._folder.load(), job, workflow.found)
 
     def _proposed(self, proposal: Any) -> Job:
         """Return the job of a proposal: the one that is noted, or a new one.
 
         Some algorithms go on with a trial under its number: with other values, or from another trial.
         """
-        values, parent = dict(proposal.specs), proposal.resume_from_job_id or ""
+        values = {
+            key: _within(value, self._plan.search.ranges.get(key, {}))
+            for key, value in proposal.specs.items()
+        }
+        parent = proposal.resume_from_job_id or ""
         trials = self._trials()
         noted = next((job for job in reversed(trials) if job.proposal == proposal.id), None)
         if noted is not None and (noted.values, noted.parent) == (values, parent):
@@ -158,7 +185,8 @@ def _open(run: Run, workflow: Workflow) -> Any:
     """Return the search as it was left, or a new one."""
     plan, folder = run.plan, workflow.folder
     schema = _narrowed(folder.schema(), plan.search.ranges)
-    started = (folder.search / ".automl").is_dir()
+    # Without what the algorithm knows there is nothing to go on from.
+    started = any((folder.search / ".automl" / "brain").glob("*.json"))
     chosen = plan.search
     epochs = _epochs(schema, plan.spec)
     generations = min(_GENERATIONS, epochs)
@@ -191,6 +219,13 @@ def _open(run: Run, workflow: Workflow) -> Any:
             why=str(error),
             next_step="--automl off trains once",
         ) from error
+
+
+def _within(value: Any, range_: Mapping[str, Any]) -> Any:
+    """Return a value, or the nearest bound: at the ends of a narrow range the search steps out of it."""
+    if "minimum" not in range_:
+        return value
+    return min(max(value, range_["minimum"]), range_["maximum"])
 
 
 def _epochs(schema: Mapping[str, Any], spec: Mapping[str, Any]) -> int:

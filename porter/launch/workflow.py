@@ -53,16 +53,18 @@ class Workflow:
 
             best = Search(self).go()
         else:
-            best = self.run(_TRAINING, self._training)
-        later = [*(["evaluate"] if "eval" in run.plan.data else []), *(["export"] if run.export else [])]
-        for action in later:
-            if action in self.found.actions:
-                self.follow(action, best)
+            best = self.run(self._to_train(), self._training)
+        for action in later(run, self.found):
+            self.follow(action, best)
+        for job in self.folder.load().jobs:
+            # An action that was asked for by itself, and that nobody has followed to its end.
+            if job.id and not ended(job):
+                self._settled(self._follow(job))
         return self.folder.update(finished=now())
 
     def start_training(self) -> None:
         """Start the training and leave it; one that runs or has ended well is left as it is."""
-        job = self._noted(_TRAINING)
+        job = self._to_train()
         if not job.id or job.state in ("error", "canceled"):
             self.start(job, self._training)
 
@@ -111,16 +113,7 @@ class Workflow:
         Raises:
             PorterError: it failed, or was canceled.
         """
-        done = self.attempt(job, make)
-        if done.state == "complete":
-            return done
-        how = "failed" if done.state == "error" else "was canceled"
-        raise PorterError(
-            f"{done.name} of {self.folder.path.name} {how}.",
-            why=done.reason,
-            next_step=f"porter resume {self.folder.path.name} starts it anew; "
-            f"porter logs {self.folder.path.name} --job {done.name} shows what it printed",
-        )
+        return self._settled(self.attempt(job, make))
 
     def attempt(self, job: Job, make: Make) -> Job:
         """Have a job done, however it ends; one that has ended well is left as it is."""
@@ -129,8 +122,7 @@ class Workflow:
             return job
         if not job.id or ended(job):
             job = self.start(job, make)
-        state = self.monitor.wait(self.driver, self.folder.load(), job, self.found)
-        return self._end(msgspec.structs.replace(job, state=state))
+        return self._follow(job)
 
     def start(self, job: Job, make: Make) -> Job:
         """Start a job that is not running; return it with its id.
@@ -138,17 +130,19 @@ class Workflow:
         Raises:
             PorterError: the platform did not take it.
         """
-        job = self._noted(job)
-        again = job.attempt + 1 if job.id else job.attempt
+        before = job = self._noted(job)
         request = make(job)
+        if job.id:
+            job = msgspec.structs.replace(job, attempt=job.attempt + 1, earlier=(*job.earlier, job.id))
         job = msgspec.structs.replace(
-            job, state="starting", id="", results="", started=now(), ended="", reason="", attempt=again
+            job, state="starting", id="", results="", started=now(), ended="", reason=""
         )
         self.folder.put(job)
         try:
             started = self.driver.start(request)
-        except BaseException:
-            self.folder.put(msgspec.structs.replace(job, state="planned", started=""))
+        # Who interrupts porter here may leave a job behind: what is starting is looked for when it goes on.
+        except Exception:
+            self.folder.put(before)
             raise
         job = msgspec.structs.replace(job, state="pending", id=started.id, results=started.results)
         self.folder.put(job)
@@ -160,17 +154,39 @@ class Workflow:
         unsure = [job for job in run.jobs if job.state == "starting"]
         if not unsure:
             return
-        noted = {job.id for job in run.jobs}
+        noted = {known for job in run.jobs for known in (job.id, *job.earlier)}
         found = [known for known in self.driver.known().values() if known.id not in noted]
         for job in unsure:
             if len(unsure) == 1 and found:
-                # The SDK's list is of this run alone, the newest first or not: one is of no record.
+                # The SDK's list is of this run alone: the last of it is of no record.
                 known = found[-1]
                 self.folder.put(
                     msgspec.structs.replace(job, state="pending", id=known.id, results=known.results)
                 )
             else:
                 self.folder.put(msgspec.structs.replace(job, state="planned", started=""))
+
+    def _follow(self, job: Job) -> Job:
+        """Wait for a job that was started; return it as it ended."""
+        state = self.monitor.wait(self.driver, self.folder.load(), job, self.found)
+        return self._end(msgspec.structs.replace(job, state=state))
+
+    def _settled(self, job: Job) -> Job:
+        """Return a job that has ended well.
+
+        Raises:
+            PorterError: it failed, or was canceled.
+        """
+        if job.state == "complete":
+            return job
+        run = self.folder.load()
+        own = job.name in (_TRAINING.name, *later(run, self.found))
+        again = f"porter resume {run.name} starts it anew" if own else "repeat the command that asked for it"
+        raise PorterError(
+            f"{job.name} of {run.name} {'failed' if job.state == 'error' else 'was canceled'}.",
+            why=job.reason,
+            next_step=f"{again}; porter logs {run.name} --job {job.name} shows what it printed",
+        )
 
     def _noted(self, job: Job) -> Job:
         return next((known for known in self.folder.load().jobs if known.name == job.name), job)
@@ -185,14 +201,25 @@ class Workflow:
 
     def _training(self, job: Job) -> JobRequest:
         plan = self.folder.load().plan
-        return requests.train(self.found, plan, self.folder.path, resume=self._resume(job))
+        return requests.train(self.found, plan, self.folder.path, resume=job.start)
 
-    def _resume(self, job: Job) -> str:
-        """Return the checkpoint that an earlier attempt has left; empty where there is none."""
-        if not job.results:
-            return ""
-        chosen = checkpoints.choose(self.driver.files(job.results), self.found)
-        return posixpath.join(job.results, chosen) if chosen else ""
+    def _to_train(self) -> Job:
+        """Return the training; one that ended early goes on from the last checkpoint of all its attempts."""
+        job = self._noted(_TRAINING)
+        if job.state not in ("error", "canceled"):
+            return job
+        left = checkpoints.choose(self.driver.files(job.results), self.found)
+        if left:
+            # It is noted before the attempt that left it is forgotten.
+            job = msgspec.structs.replace(job, start=posixpath.join(job.results, left))
+            self.folder.put(job)
+        return job
+
+
+def later(run: Run, found: CatalogEntry) -> tuple[str, ...]:
+    """Return the actions that follow the training of a run by themselves."""
+    wanted = (("evaluate", "eval" in run.plan.data), ("export", run.export))
+    return tuple(action for action, asked in wanted if asked and action in found.actions)
 
 
 def _why(seen: Diagnosis) -> str:

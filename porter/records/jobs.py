@@ -65,8 +65,9 @@ class Job(Record, frozen=True, kw_only=True):
         reason: why it failed, with what to do.
         metric: of a trial that ended well, and *values* are the spec keys that it varied.
         proposal: number that the search has for a trial; it may give one number to several.
-        parent, start: id and checkpoint of the trial that a trial goes on from; empty where it is none.
-        attempt: counts from 1; a job that failed may be started anew.
+        parent: id of the trial that a trial goes on from; empty where it is none.
+        start: checkpoint that it goes on from, of that trial or of an earlier attempt; empty where none.
+        attempt: counts from 1; a job that failed may be started anew, and *earlier* are the ids it had then.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Job(Record, frozen=True, kw_only=True):
     parent: str = ""
     start: str = ""
     attempt: int = 1
+    earlier: tuple[str, ...] = ()
 
 
 class Interpreter(Record, frozen=True, kw_only=True):

@@ -146,6 +146,7 @@ class TrainPlan(Record, frozen=True, kw_only=True):
         environment: variables of each node; empty for one node.
         start: None where training starts from scratch.
         inputs: values by spec key that the data is held against, also those that are the default.
+        workspace: of the port that the network comes from; empty for TAO's own.
         warnings: what was changed or assumed; *notes* is what is good to know.
     """
 
@@ -166,6 +167,7 @@ class TrainPlan(Record, frozen=True, kw_only=True):
     search: SearchRoute
     start: StartPoint | None = None
     inputs: dict[str, Any] = {}
+    workspace: str = ""
     data: dict[str, DataFacts] = {}
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -247,7 +247,7 @@ def _end(
     actions: Collection[str],
 ) -> RunEnd:
     state = state_of(run)
-    best = best_trial(trials_of(run.jobs, run.plan.search)) if run.plan.search.on else None
+    best = best_trial(trials_of(run.jobs, run.plan.search, run.best)) if run.plan.search.on else None
     trained = next(
         (
             job
@@ -284,7 +284,7 @@ def _run_row(run: Run, progress: Progress | None) -> RunRow:
     metric, value = (row.metric, row.value) if row else ("", None)
     ended = 0
     if search.on:
-        found = trials_of(run.jobs, search)
+        found = trials_of(run.jobs, search, run.best)
         best = best_trial(found)
         ended = sum(trial.state in ENDED for trial in found.trials)
         metric, value = search.metric, best.metric if best else None

@@ -26,8 +26,15 @@ _NAME = re.compile(r"trial-(\d+)")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
-def trials_of(jobs: Sequence[Job], route: SearchRoute) -> Trials:
-    """Return the trials among the jobs of a run, by number, and which is the best."""
+def trials_of(jobs: Sequence[Job], route: SearchRoute, best: str = "") -> Trials:
+    """Return the trials among the jobs of a run, by number, and which is the best.
+
+    Args:
+        jobs: of the run.
+        route: of the search.
+        best: name of the trial that the search has chosen: of algorithms that give some trials fewer epochs
+            it need not be the one with the best metric. Empty where it has chosen none yet.
+    """
     found = sorted(
         (_trial(job, int(name[1])) for job in jobs if (name := _NAME.fullmatch(job.name))),
         key=lambda trial: trial.number,
@@ -35,12 +42,13 @@ def trials_of(jobs: Sequence[Job], route: SearchRoute) -> Trials:
     direction: Literal["maximize", "minimize"] = "minimize" if route.direction == "minimize" else "maximize"
     sign = 1 if direction == "maximize" else -1
     measured = [(sign * trial.metric, -trial.number) for trial in found if trial.metric is not None]
+    chosen = next((trial.number for trial in found if trial.name == best), None)
     known = dict.fromkeys([*route.parameters, *(key for trial in found for key in trial.values)])
     return Trials(
         metric=route.metric,
         direction=direction,
         parameters=tuple(known),
-        best=-max(measured)[1] if measured else None,
+        best=chosen if chosen is not None else -max(measured)[1] if measured else None,
         trials=tuple(found),
     )
 

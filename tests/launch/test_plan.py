@@ -12,7 +12,7 @@ from porter.launch import catalog
 from porter.launch.plan import chosen_format, plan, with_profile
 from porter.records.catalog import Origin
 from porter.records.skills import SchemaAnswer
-from porter.records.training import DataFacts, Mount, Staged, TrainOptions, TrainPlan
+from porter.records.training import DataFacts, Mount, SearchOptions, Staged, TrainOptions, TrainPlan
 from tests.launch.answers import SOURCE
 from tests.launch.fields import CLASSIFIER, DINO, MAL, dino_answer, mal_answer, schema_of
 
@@ -390,3 +390,11 @@ def test_a_network_without_a_profile_needs_data() -> None:
     with pytest.raises(UsageError, match="No training data") as caught:
         with_profile(catalog.entry("mal"), TrainOptions(automl="on"))
     assert caught.value.next_step == "--train-data URI"
+
+
+def test_a_checkpoint_of_one_backbone_is_not_given_to_trials_of_others() -> None:
+    made = dino(search=SearchOptions(vary=("backbone=resnet_50,fan_tiny",)))
+    assert made.start is None
+    assert "pretrained_backbone_path" not in made.spec.get("model", {})
+    assert any("training starts from scratch" in note for note in made.notes)
+    assert dino(search=SearchOptions(vary=("lr",))).start is not None

@@ -76,6 +76,23 @@ def test_a_training_that_goes_on_takes_no_other_checkpoint() -> None:
     assert plan.spec["train"]["pretrained_model_path"] == "/w/x.pth"
 
 
+def test_a_container_sees_the_checkpoint_that_its_training_goes_on_from() -> None:
+    left = "/runs/dino-1/results/j/results_dir/train"
+    made = requests.train(
+        FOUND,
+        dino("train.pretrained_model_path=/w/x.pth", platform="docker"),
+        Path("/runs/dino-1"),
+        resume=f"{left}/x.pth",
+    )
+    assert Mount(source=left, target=left) in made.mounts
+
+
+def test_a_value_of_a_section_that_is_nothing_in_a_template_makes_the_section() -> None:
+    assert requests.with_values({"distill": None}, {"distill.teacher.lr": 1}) == {
+        "distill": {"teacher": {"lr": 1}}
+    }
+
+
 @pytest.mark.parametrize("platform", ["kubernetes", "brev", "slurm"])
 def test_other_machines_fetch_s3_by_themselves(platform: str) -> None:
     plan = dino("backbone=fan_tiny", facts={"train": REMOTE, "eval": VAL}, platform=platform)

@@ -1,129 +1,32 @@
-"""`porter train` on this machine: real jobs of NVIDIA's SDK and a real search of a stub of a network."""
+"""`porter train` on this machine: real jobs of NVIDIA's SDK, of a stub of a network."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-import typer.testing
-import yaml
 
-from porter.cli import app
-from porter.errors import PorterError
-from porter.launch import build
-from porter.records.base import from_json, to_json
-from porter.records.jobs import Job, Run
-from tests.launch.answers import SOURCE
-from tests.launch.fields import coco, dino_answer
+from porter import secrets
+from porter.launch import overview
+from porter.launch.routing import credentials
+from porter.records.base import to_json
+from porter.records.jobs import Run
+from porter.records.training import Credential
+from tests.launch.fields import coco
+from tests.launch.led import (
+    CHECKPOINT,
+    PLAIN,
+    SEARCH,
+    job,
+    porter,
+    run,
+    spec_of,
+    train,
+)
 from tests.launch.stub_tao import StubTao
-
-CHECKPOINT = "dino_model_latest.pth"
-PLAIN = ("--automl", "off")
-SEARCH = ("--trials", "4", "--vary", "lr=1e-4..1e-2")
-
-
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> StubTao:
-    return StubTao(tmp_path_factory.mktemp("stub") / "venv", "dino", "val_mAP50", CHECKPOINT)
-
-
-@pytest.fixture
-def stub(environment: StubTao) -> StubTao:
-    environment.set(seconds=0.0, fails={}, measures=True)
-    return environment
-
-
-@pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(build, "ask", lambda found, given, ui: (dino_answer(), SOURCE))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "start.pth").write_text("0")
-
-
-def porter(*arguments: str) -> tuple[int, str]:
-    """Run a command in this process; return its exit code, and all that it said."""
-    done = typer.testing.CliRunner().invoke(app, list(arguments))
-    if isinstance(done.exception, PorterError):
-        return done.exception.exit_code, f"{done.output}{done.exception}"
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.output
-
-
-def training(stub: StubTao, *more: str) -> list[str]:
-    """Return the arguments of a training on small data."""
-    if not Path("data").is_dir():
-        coco(Path("data"))
-    start = (
-        "train",
-        "dino",
-        "--train-data",
-        "data",
-        "--set",
-        "num_classes=5",
-        "--base-checkpoint",
-        "start.pth",
-    )
-    return [*start, "--platform", "virtualenv", "--venv", str(stub.prefix), "--gpus", "0", "--yes", *more]
-
-
-def train(stub: StubTao, *more: str) -> tuple[int, str]:
-    return porter(*training(stub, *more))
-
-
-def run(name: str = "dino-1") -> Run:
-    return from_json((Path("porter-runs") / name / "run.json").read_bytes(), Run)
-
-
-def job(name: str, of: str = "dino-1") -> Job:
-    return next(job for job in run(of).jobs if job.name == name)
-
-
-def spec_of(job: Job) -> Any:
-    (path,) = (Path(job.results).parents[1] / "spec").iterdir()
-    return yaml.safe_load(path.read_text())
-
-
-def left(job: Job) -> set[str]:
-    return {path.name for path in Path(job.results).rglob("*") if path.is_file()}
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it has not come to pass"
-        time.sleep(0.05)
-
-
-class Killed:
-    """A `porter train` in a process of its own, that a test kills."""
-
-    def __init__(self, arguments: list[str]) -> None:
-        code = (
-            "import sys; from porter.launch import build; from tests.launch.answers import SOURCE; "
-            "from tests.launch.fields import dino_answer; from porter.cli import main; "
-            "build.ask = lambda found, given, ui: (dino_answer(), SOURCE); main()"
-        )
-        root = str(Path(__file__).parents[2])
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
-            env={**os.environ, "PYTHONPATH": root},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def kill(self, number: int = signal.SIGKILL) -> int:
-        self._process.send_signal(number)
-        return self._process.wait(timeout=60)
+from tests.launch.test_plan import dino
 
 
 def test_training_is_followed_by_evaluation_and_export_of_what_it_has_left(stub: StubTao) -> None:
@@ -158,69 +61,6 @@ def test_the_secrets_of_a_shell_do_not_reach_a_job(stub: StubTao, monkeypatch: p
     assert not [path for path in kept if b"not-for-jobs" in path.read_bytes()]
 
 
-def test_a_search_keeps_the_best_trial_and_hands_on_its_values(stub: StubTao) -> None:
-    code, said = train(stub, *SEARCH, "--eval-data", str(coco(Path("other"))))
-    assert code == 0, said
-    *trials, evaluate = run().jobs
-    assert [trial.name for trial in trials] == ["trial-1", "trial-2", "trial-3", "trial-4"]
-    assert all(1e-4 <= trial.values["train.optim.lr"] <= 1e-2 for trial in trials)
-    best = max(trials, key=lambda trial: trial.metric or 0)
-    assert run().best == best.name
-    assert spec_of(evaluate)["train"]["optim"]["lr"] == best.values["train.optim.lr"]
-    assert spec_of(evaluate)["evaluate"]["checkpoint"].startswith(best.results)
-    # Ten trials of a detector would fill a disk: only the best keeps its checkpoints.
-    assert [trial.name for trial in trials if CHECKPOINT in left(trial)] == [best.name]
-    assert all("status.json" in left(trial) for trial in trials)
-
-
-def test_a_search_takes_no_values_but_those_that_were_asked_for(stub: StubTao) -> None:
-    options = (
-        "--vary",
-        "batch_size=2,7",
-        "--vary",
-        "train.checkpoint_interval=1..3",
-        "--vary",
-        "backbone=fan_tiny",
-    )
-    code, said = train(stub, "--trials", "5", *options)
-    assert code == 0, said
-    tried = [trial.values for trial in run().jobs]
-    assert {values["dataset.batch_size"] for values in tried} <= {2, 7}
-    assert {values["train.checkpoint_interval"] for values in tried} <= {1, 2, 3}
-    assert {values["model.backbone"] for values in tried} == {"fan_tiny"}
-    assert all(type(values["dataset.batch_size"]) is int for values in tried)
-
-
-def test_a_failed_trial_is_told_and_the_search_goes_on(stub: StubTao) -> None:
-    stub.set(fails={"train": [2]})
-    code, said = train(stub, *SEARCH)
-    assert code == 0, said
-    assert [trial.state for trial in run().jobs] == ["complete", "error", "complete", "complete"]
-    failed = job("trial-2")
-    assert "the GPU's memory does not hold a batch: lower dataset.batch_size" in failed.reason
-    assert failed.metric is None
-    assert run().best != "trial-2"
-
-
-def test_a_search_ends_when_one_trial_after_the_other_fails(stub: StubTao) -> None:
-    stub.set(fails={"train": []})
-    code, said = train(stub, *SEARCH)
-    assert (code, len(run().jobs)) == (1, 3)
-    assert "3 trials of dino-1 failed one after the other" in said
-    assert "the GPU's memory does not hold a batch" in said
-    stub.set(fails={})
-    assert porter("resume", "dino-1")[0] == 0
-    assert [trial.state for trial in run().jobs] == ["error"] * 3 + ["complete"]
-    assert run().best == "trial-4"
-
-
-def test_a_trial_that_measures_nothing_has_failed(stub: StubTao) -> None:
-    stub.set(measures=False)
-    code, said = train(stub, *SEARCH)
-    assert code == 1
-    assert "it has not measured val_mAP50" in said
-
-
 def test_a_failed_training_says_why_and_what_to_do(stub: StubTao) -> None:
     stub.set(fails={"train": []})
     code, said = train(stub, *PLAIN, "--export")
@@ -230,106 +70,6 @@ def test_a_failed_training_says_why_and_what_to_do(stub: StubTao) -> None:
     assert "porter resume dino-1" in said
     assert [done.name for done in run().jobs] == ["train"]
     assert "Traceback" in porter("logs", "dino-1", "--tail", "2")[1]
-
-
-def test_a_canceled_training_goes_on_from_its_checkpoint(stub: StubTao) -> None:
-    stub.set(seconds=0.5)
-    led = Killed(training(stub, *PLAIN, "--set", "epochs=4"))
-    until(lambda: bool(run_there() and run().jobs and CHECKPOINT in left_of("train")))
-    assert "canceled: train" in porter("cancel", "dino-1")[1]
-    assert led.kill(0) == 1
-    assert job("train").state == "canceled"
-    first = job("train").results
-    stub.set(seconds=0.0)
-    assert porter("resume", "dino-1")[0] == 0
-    assert (job("train").state, job("train").attempt) == ("complete", 2)
-    assert f"resumed from {first}/train/{CHECKPOINT}" in porter("logs", "dino-1")[1]
-    assert "pretrained_model_path" not in spec_of(job("train"))["train"]
-
-
-def test_a_training_outlives_a_killed_porter_and_is_found_again(stub: StubTao) -> None:
-    stub.set(seconds=0.4)
-    led = Killed(training(stub, *PLAIN, "--export", "--set", "epochs=4"))
-    until(lambda: bool(run_there() and run().jobs and job("train").id))
-    # One porter leads a run: another one is told so.
-    code, said = porter("resume", "dino-1")
-    assert (code, "porter watch dino-1" in said) == (8, True)
-    led.kill()
-    started = job("train").id
-    assert porter("resume", "dino-1")[0] == 0
-    assert (job("train").id, job("train").state, job("train").attempt) == (started, "complete", 1)
-    assert job("export").state == "complete"
-
-
-def test_a_job_that_a_killed_porter_did_not_note_is_found_again(stub: StubTao) -> None:
-    assert train(stub, *PLAIN, "--no-monitor")[0] == 0
-    started = job("train")
-    unsure = msgspec.structs.replace(started, state="starting", id="", results="")
-    record = Path("porter-runs/dino-1/run.json")
-    record.write_bytes(to_json(msgspec.structs.replace(run(), jobs=(unsure,))))
-    assert porter("resume", "dino-1")[0] == 0
-    assert (job("train").id, job("train").results) == (started.id, started.results)
-
-
-def test_a_search_goes_on_after_a_kill_without_trying_a_trial_twice(stub: StubTao) -> None:
-    stub.set(seconds=0.3)
-    led = Killed(training(stub, *SEARCH, "--set", "epochs=2"))
-    until(lambda: bool(run_there() and len(run().jobs) == 2 and job("trial-2").id))
-    led.kill()
-    before = [trial.id for trial in run().jobs]
-    stub.set(seconds=0.0)
-    assert porter("resume", "dino-1")[0] == 0
-    assert [trial.id for trial in run().jobs][:2] == before
-    assert [(trial.name, trial.state) for trial in run().jobs] == [
-        (f"trial-{number}", "complete") for number in range(1, 5)
-    ]
-    assert all(trial.attempt == 1 for trial in run().jobs)
-
-
-def test_a_job_that_was_killed_with_its_launcher_has_failed(stub: StubTao) -> None:
-    stub.set(seconds=30)
-    assert train(stub, *PLAIN, "--no-monitor")[0] == 0
-    launcher = Path(job("train").results).parents[1] / "launcher_status.json"
-    until(launcher.exists)
-    os.killpg(json.loads(launcher.read_text())["pid"], signal.SIGKILL)
-    assert porter("watch", "dino-1")[0] == 0
-    stub.set(seconds=0.0)
-    code, said = porter("resume", "dino-1")
-    assert (code, "train of dino-1 failed" in said) == (1, True)
-    assert porter("resume", "dino-1")[0] == 0
-    assert job("train").attempt == 2
-
-
-@pytest.mark.parametrize("algorithm", ["bfbo", "hyperband", "asha", "pbt"])
-def test_other_algorithms_search_too(stub: StubTao, algorithm: str) -> None:
-    counted = ("--trials", "3") if algorithm == "bfbo" else ()
-    options = ("--algorithm", algorithm, "--vary", "lr=1e-4..1e-2", "--set", "epochs=3", *counted)
-    code, said = train(stub, *options)
-    assert code == 0, said
-    trials = run().jobs
-    assert {trial.state for trial in trials} == {"complete"}
-    assert all(trial.values.get("train.num_epochs", 3) <= 3 for trial in trials)
-    assert [trial.name for trial in trials if CHECKPOINT in left(trial)] == [run().best]
-
-
-def test_an_algorithm_that_goes_on_with_a_good_trial_hands_it_its_checkpoint(stub: StubTao) -> None:
-    options = ("--algorithm", "hyperband", "--vary", "lr=1e-4..1e-2", "--set", "epochs=9")
-    code, said = train(stub, *options)
-    assert code == 0, said
-    further = [trial for trial in run().jobs if trial.parent]
-    assert further
-    for trial in further:
-        assert trial.start.endswith(CHECKPOINT)
-        assert f"resumed from {trial.start}" in porter("logs", "dino-1", "--job", trial.name)[1]
-
-
-def test_interrupting_porter_leaves_the_job_running(stub: StubTao) -> None:
-    stub.set(seconds=0.5)
-    led = Killed(training(stub, *PLAIN, "--set", "epochs=3"))
-    until(lambda: bool(run_there() and run().jobs and job("train").id))
-    assert led.kill(signal.SIGINT) == 130
-    assert porter("watch", "dino-1")[0] == 0
-    assert json.loads(porter("jobs", "dino-1", "--format", "json")[1])
 
 
 def test_a_run_that_is_left_alone_goes_on_when_it_is_asked_to(stub: StubTao) -> None:
@@ -407,10 +147,103 @@ def test_a_run_that_cannot_be_is_not_made(stub: StubTao, more: list[str], said: 
     assert not list(Path.cwd().rglob("run.json"))
 
 
-def run_there() -> bool:
-    return (Path("porter-runs") / "dino-1" / "run.json").is_file()
+def test_a_search_is_not_left_alone_by_resume_either(stub: StubTao) -> None:
+    stub.set(fails={"train": []})
+    assert train(stub, *SEARCH)[0] == 1
+    before = run()
+    code, said = porter("resume", "dino-1", "--no-monitor")
+    assert (code, "a search is led by porter" in said) == (2, True), said
+    assert run() == before
 
 
-def left_of(name: str) -> set[str]:
-    found = [known for known in run().jobs if known.name == name and known.results]
-    return left(found[0]) if found else set()
+def test_an_action_that_failed_is_repeated_by_its_own_command(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    coco(Path("other"))
+    stub.set(fails={"evaluate": []})
+    code, said = porter("evaluate", "dino-1", "--eval-data", "other")
+    assert (code, "evaluate of dino-1 failed" in said) == (1, True)
+    assert "porter resume" not in said
+    assert "repeat the command" in said
+
+
+def test_an_action_that_porter_left_running_is_followed_by_resume(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    coco(Path("other"))
+    assert porter("evaluate", "dino-1", "--eval-data", "other", "--no-monitor")[0] == 0
+    assert job("evaluate").state == "pending"
+    assert porter("resume", "dino-1")[0] == 0
+    assert (job("evaluate").state, bool(job("evaluate").ended)) == ("complete", True)
+
+
+def test_data_that_does_not_fit_a_trained_model_is_refused(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    coco(Path("other"), ids=(1, 9))
+    code, said = porter("evaluate", "dino-1", "--eval-data", "other")
+    assert (code, "dataset.num_classes=5 is too low" in said) == (2, True), said
+    assert [done.name for done in run().jobs] == ["train"]
+
+
+@pytest.mark.parametrize("command", ["resume", "watch", "evaluate", "export"])
+def test_minutes_are_minutes_for_every_command(stub: StubTao, command: str) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    for every in ("0", "nan", "-1"):
+        code, said = porter(command, "dino-1", "--every", every)
+        assert (code, "expected minutes" in said) == (2, True), said
+
+
+def test_no_key_of_porters_own_downloads_reaches_a_job(
+    stub: StubTao, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*secrets.NAMES, *secrets.JOBS):
+        monkeypatch.setenv(name, f"canary-of-{name}")
+    assert train(stub, *PLAIN)[0] == 0
+    plan = run().plan
+    key = Credential(name="NGC_KEY", others=("NGC_API_KEY",), purpose="checkpoint", where="NGC", present=True)
+    record = Path("porter-runs/dino-1/run.json")
+    left = msgspec.structs.replace(plan, credentials=(key,))
+    record.write_bytes(to_json(msgspec.structs.replace(run(), plan=left)))
+    assert porter("export", "dino-1")[0] == 0
+    assert porter("logs", "dino-1", "--job", "export")[1].startswith("secrets: []")
+    kept = [path for path in Path("porter-runs").rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"canary-of" in path.read_bytes()]
+
+
+def test_a_broken_virtual_environment_makes_no_run(stub: StubTao, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    (broken / "bin").mkdir(parents=True)
+    (broken / "pyvenv.cfg").touch()
+    (broken / "bin" / "dino").touch()
+    (broken / "bin" / "python").symlink_to("/nowhere/python3")
+    code, said = train(stub, *PLAIN, "--venv", str(broken))
+    assert (code, "has no Python that runs" in said) == (2, True), said
+    assert not Path("porter-runs").exists()
+
+
+def test_a_setting_that_makes_another_network_is_told(stub: StubTao) -> None:
+    assert train(stub, *PLAIN)[0] == 0
+    code, said = porter("export", "dino-1", "--set", "backbone=fan_tiny", "--set", "export.input_channel=1")
+    assert code == 0, said
+    assert "model.backbone=fan_tiny: dino-1 was trained with resnet_50" in said
+    assert "export.input_channel" not in said
+
+
+@pytest.mark.parametrize(
+    ("variables", "shown"),
+    [
+        (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), True),
+        # It belongs to other keys than these.
+        (("ACCESS_KEY", "SECRET_KEY", "AWS_SESSION_TOKEN"), False),
+    ],
+)
+def test_a_job_elsewhere_sees_the_session_of_its_keys(
+    monkeypatch: pytest.MonkeyPatch, variables: tuple[str, ...], shown: bool
+) -> None:
+    for name in secrets.JOBS:
+        monkeypatch.delenv(name, raising=False)
+    for name in variables:
+        monkeypatch.setenv(name, "canary")
+    there = credentials("kubernetes", "", ("s3://bucket/data",), variables)
+    plan = msgspec.structs.replace(dino(platform="kubernetes"), credentials=there)
+    made = overview.shown_secrets(Run(name="dino-1", made="", plan=plan))
+    assert set(variables[:2]) < set(made)
+    assert ("AWS_SESSION_TOKEN" in made) is shown

@@ -110,3 +110,10 @@ def test_metrics_have_four_digits() -> None:
         "1.235e+04",
         "1.2e-4",
     ]
+
+
+def test_the_best_is_the_one_that_the_search_has_chosen() -> None:
+    # Of hyperband: a trial with few epochs may measure more than those that were given all.
+    found = trials_of(searched().jobs, ROUTE)
+    other = next(trial for trial in found.trials if trial.number != found.best and trial.metric is not None)
+    assert trials_of(searched().jobs, ROUTE, other.name).best == other.number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 from pathlib import Path
@@ -60,11 +61,15 @@ class Driver(Protocol):
         ...
 
     def known(self) -> dict[str, Started]:
-        """Return every job that the SDK has a record of: also one that a killed porter did not note."""
+        """Return every job that the SDK has a record of, the oldest first: also one that nobody noted."""
         ...
 
     def read(self, results: str, path: str) -> bytes | None:
-        """Return a file of a job's results; None where there is none, or it cannot be read from here."""
+        """Return a file of a job's results; None where there is none.
+
+        Raises:
+            PorterError: the platform does not say whether there is.
+        """
         ...
 
     def files(self, results: str) -> tuple[str, ...]:
@@ -119,10 +124,28 @@ class _Redacting(logging.Formatter):
         return secrets.hide(super().format(record))
 
 
+class _Kept(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that is looked up
+        """Say nothing: what cannot be kept, on a full disk, is no reason for tracebacks on the terminal."""
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def keep_log(path: Path) -> None:
-    """Have what the SDK and the search say go to a file, and not to the terminal; no secret goes there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, delay=True)
+    """Have what the SDK and the search say go to a file, and not to the terminal; no secret goes there.
+
+    Raises:
+        PorterError: there can be no such file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PorterError(
+            f"{path.parent} cannot be made.", why=str(error), next_step="make the run's folder writable"
+        ) from error
+    handler = _Kept(path, delay=True)
     handler.setFormatter(_Redacting("%(asctime)s %(name)s %(levelname)s %(message)s"))
     # The search's numerics warn where nobody can do anything about it.
     logging.captureWarnings(True)
@@ -142,4 +165,6 @@ def remove_local(results: str, endings: tuple[str, ...]) -> None:
     if results.startswith("/") and folder.is_dir():
         for path in folder.rglob("*"):
             if path.name.endswith(endings):
-                path.unlink(missing_ok=True)
+                # One that another user's container has written stays: that is no reason to end a search.
+                with contextlib.suppress(OSError):
+                    path.unlink()

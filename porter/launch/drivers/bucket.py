@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from porter.errors import PorterError
-from porter.launch.drivers import base
+from porter.errors import DataError, PorterError
+from porter.launch.bucket import Bucket
 from porter.launch.drivers.containers import ContainerDriver
 from porter.records.jobs import RESULTS, JobRequest
 
 _BUCKET = "S3_BUCKET_NAME"
-_SECONDS = 20
 
 
 class BucketDriver(ContainerDriver):
@@ -21,23 +20,19 @@ class BucketDriver(ContainerDriver):
     """
 
     def read(self, results: str, path: str) -> bytes | None:
-        """Return a file of the results."""
-        bucket, prefix = _parts(results)
-        try:
-            data: bytes = _client().get_object(Bucket=bucket, Key=prefix + path)["Body"].read()
-        except _failures():
-            return None
-        return data
+        """Return a file of the results.
+
+        Raises:
+            DataError: the bucket cannot be asked.
+        """
+        return Bucket(f"{results}/{path}").content()
 
     def files(self, results: str) -> tuple[str, ...]:
         """Return the files of the results."""
-        bucket, prefix = _parts(results)
         try:
-            pages = _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        except _failures():
+            return tuple(sorted(stored.path for stored in Bucket(results).below()))
+        except DataError:
             return ()
-        return tuple(sorted(key.removeprefix(prefix) for key in keys if not key.endswith("/")))
 
     def _refuse(self, request: JobRequest) -> None:
         super()._refuse(request)
@@ -50,29 +45,3 @@ class BucketDriver(ContainerDriver):
 
     def _results(self, row: dict[str, Any]) -> str:
         return f"{row['results_dir']}/{RESULTS}"
-
-
-def _parts(results: str) -> tuple[str, str]:
-    """Return bucket and prefix of an ``s3://`` URI."""
-    bucket, _, prefix = results.removeprefix("s3://").partition("/")
-    return bucket, f"{prefix.rstrip('/')}/"
-
-
-def _client() -> Any:
-    config = base.sdk("botocore.config").Config(
-        connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"max_attempts": 2}
-    )
-    return base.sdk("boto3").client(
-        "s3",
-        endpoint_url=os.environ.get("S3_ENDPOINT_URL") or None,
-        region_name=os.environ.get("CLOUD_REGION") or None,
-        aws_access_key_id=os.environ.get("ACCESS_KEY") or None,
-        aws_secret_access_key=os.environ.get("SECRET_KEY") or None,
-        config=config,
-    )
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """Return what boto3 raises where something is not there, not allowed, or does not answer."""
-    errors = base.sdk("botocore.exceptions")
-    return errors.BotoCoreError, errors.ClientError

@@ -11,10 +11,13 @@ from typing import Any
 from porter.errors import PorterError
 from porter.launch.drivers.containers import ContainerDriver
 from porter.records.jobs import RESULTS, JobRequest
+from porter.secrets import hide
 
 _BASE, _PARTITION, _MOUNTS = "SLURM_BASE_RESULTS_DIR", "SLURM_PARTITION", "SLURM_CONTAINER_MOUNTS"
 _SCHEME = "lustre://"
 _SECONDS = 120
+_NO_ANSWER = 255
+"""What ``ssh`` ends with by itself; everything else is the command's."""
 
 _OWN_FOLDER = f"""\
 porter_results="$TAO_RESULTS_ROOT/$TAO_JOB_ID/{RESULTS}"
@@ -45,14 +48,21 @@ class SlurmDriver(ContainerDriver):
     several = True
 
     def read(self, results: str, path: str) -> bytes | None:
-        """Return a file of the results."""
+        """Return a file of the results.
+
+        Raises:
+            PorterError: no login node answers.
+        """
         # The SDK takes what comes for text.
         printed = self._remote(f"base64 -- {shlex.quote(f'{results}/{path}')}")
         return None if printed is None else base64.b64decode(printed)
 
     def files(self, results: str) -> tuple[str, ...]:
         """Return the files of the results."""
-        printed = self._remote(f"cd {shlex.quote(results)} && find . -type f") or ""
+        try:
+            printed = self._remote(f"cd {shlex.quote(results)} && find . -type f") or ""
+        except PorterError:
+            return ()
         return tuple(sorted(line.removeprefix("./") for line in printed.splitlines()))
 
     def _refuse(self, request: JobRequest) -> None:
@@ -79,13 +89,18 @@ class SlurmDriver(ContainerDriver):
         return self._own / "slurm.json"
 
     def _remote(self, command: str) -> str | None:
-        """Return what a command prints on the login node; None where it fails, or no node answers."""
-        try:
-            with self._sdk(f"{self.title} does not answer.", self.reach) as sdk:
-                # There is no public way; this one takes the next login node where one is down.
-                done = sdk._handler._ssh(command, check=False, timeout=_SECONDS)
-        except PorterError:
-            return None
+        """Return what a command prints on the login node; None where it fails.
+
+        Raises:
+            PorterError: no node answers.
+        """
+        with self._sdk(f"{self.title} does not answer.", self.reach) as sdk:
+            # There is no public way; this one takes the next login node where one is down.
+            done = sdk._handler._ssh(command, check=False, timeout=_SECONDS)
+        if done.returncode == _NO_ANSWER:
+            raise PorterError(
+                f"{self.title} does not answer.", why=hide(str(done.stderr)).strip(), next_step=self.reach
+            )
         return None if done.returncode else str(done.stdout)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +31,18 @@ class VirtualEnvDriver:
         self._interpreter = interpreter
         self._secrets = secrets
         base.keep_log(folder / "sdk" / "sdk.log")
-        try:
-            self._sdk: Any = base.sdk("tao_sdk.platforms.virtualenv").VirtualEnvSDK(
-                interpreter.prefix, work_dir=folder, state_file=folder / "sdk" / "tao_session.db"
-            )
-        except (ValueError, OSError) as error:
-            raise PorterError(
-                "The virtual environment cannot run jobs.",
-                why=str(error),
-                next_step="--venv DIR names another one",
-            ) from error
+        module = base.sdk("tao_sdk.platforms.virtualenv")
+        with _told("The SDK cannot be opened."):
+            try:
+                self._sdk: Any = module.VirtualEnvSDK(
+                    interpreter.prefix, work_dir=folder, state_file=folder / "sdk" / "tao_session.db"
+                )
+            except ValueError as error:
+                raise PorterError(
+                    "The virtual environment cannot run jobs.",
+                    why=str(error),
+                    next_step=f"put {interpreter.prefix} back, or start another run: porter train --venv DIR",
+                ) from error
 
     def start(self, request: JobRequest) -> Started:
         """Start a job; what it prints goes to a file, and it lives on when porter ends."""
@@ -64,23 +68,29 @@ class VirtualEnvDriver:
 
     def state(self, job: str) -> JobState:
         """Return the state of a job; one whose process was killed with all that watched it has failed."""
-        said = base.state(self._sdk.get_job_status(job).status)
-        return "error" if said == "running" and self._vanished(job) else said
+        with _told("The SDK does not say how the job is."):
+            said = base.state(self._sdk.get_job_status(job).status)
+            return "error" if said == "running" and self._vanished(job) else said
 
     def logs(self, job: str, tail: int | None = None) -> str:
         """Return what the job has printed."""
-        return str(self._sdk.get_job_logs(job, tail))
+        with _told("The SDK does not give what the job has printed."):
+            return str(self._sdk.get_job_logs(job, tail))
 
     def cancel(self, job: str) -> bool:
         """End the job's process group."""
-        return bool(self._sdk.cancel_job(job))
+        with _told("The SDK did not cancel the job."):
+            return bool(self._sdk.cancel_job(job))
 
     def known(self) -> dict[str, Started]:
-        """Return every job of this run that the SDK has noted."""
-        return {
-            entry["job_id"]: Started(id=entry["job_id"], results=self._results(entry["local_results_dir"]))
-            for entry in self._sdk.list_jobs()
-        }
+        """Return every job of this run that the SDK has noted, the oldest first."""
+        with _told("The SDK does not say which jobs there are."):
+            return {
+                entry["job_id"]: Started(
+                    id=entry["job_id"], results=self._results(entry["local_results_dir"])
+                )
+                for entry in reversed(self._sdk.list_jobs())
+            }
 
     def read(self, results: str, path: str) -> bytes | None:
         """Return a file of the results."""
@@ -112,3 +122,19 @@ class VirtualEnvDriver:
     @staticmethod
     def _results(folder: str) -> str:
         return str(Path(folder).parent / _ROUTED)
+
+
+@contextlib.contextmanager
+def _told(failed: str) -> Iterator[None]:
+    """Have what the SDK raises become an error of porter's, which begins with *failed*."""
+    try:
+        yield
+    except PorterError:
+        raise
+    # Nothing is too general here: the SDK lets through whatever its database and the disk raise.
+    except Exception as error:
+        raise PorterError(
+            failed,
+            why=f"{type(error).__name__}: {error}",
+            next_step="see whether the run's folder is whole and can be written: porter jobs",
+        ) from error

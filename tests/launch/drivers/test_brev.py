@@ -102,7 +102,7 @@ def test_what_brev_says_is_told_without_secrets(cloud: Cloud, driver: BrevDriver
     cloud.does("refuses")
     with pytest.raises(PorterError, match="Brev did not take the job train") as caught:
         driver.start(REQUEST)
-    assert "no organisation of <BREV_API_TOKEN>" in caught.value.why
+    assert "no organisation of (not shown)" in caught.value.why
     assert "brev login" in caught.value.next_step
     assert driver.known() == {}
     assert cloud.machines == []

@@ -181,12 +181,13 @@ def test_results_are_read_from_the_bucket(driver: KubernetesDriver, bucket: Any)
     assert driver.read(results, "train/model.pth") == b"train/model.pth"
 
 
-def test_a_bucket_that_does_not_answer_has_nothing_to_read(
+def test_a_bucket_that_does_not_answer_is_told_from_one_without_the_file(
     driver: KubernetesDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")
     assert driver.files("s3://runs/results/1/results_dir") == ()
-    assert driver.read("s3://runs/results/1/results_dir", "train/status.json") is None
+    with pytest.raises(PorterError, match="S3 does not answer"):
+        driver.read("s3://runs/results/1/results_dir", "train/status.json")
 
 
 def test_without_a_bucket_there_is_no_job(

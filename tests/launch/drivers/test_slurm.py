@@ -180,7 +180,8 @@ def test_a_login_node_that_refuses_is_told(
     assert "Permission denied (publickey)" in caught.value.why
     assert node.script is None
     assert driver.known() == {}
-    assert driver.read("/lustre/results/1/results_dir", "train/status.json") is None
+    with pytest.raises(PorterError, match="Slurm does not answer"):
+        driver.read("/lustre/results/1/results_dir", "train/status.json")
     assert driver.files("/lustre/results/1/results_dir") == ()
     assert capfd.readouterr() == ("", "")
 

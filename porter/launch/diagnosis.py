@@ -9,6 +9,9 @@ from porter import secrets
 from porter.records.catalog import ErrorPattern
 from porter.records.progress import Diagnosis
 
+STALLED_AFTER = 30
+"""Minutes after which a job that says nothing is worth a warning."""
+
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _RANK = re.compile(r"^\[?(?:rank\s?)?\d+\]?:\s?")
 _TRACEBACK = "Traceback (most recent call last):"
@@ -54,6 +57,22 @@ def diagnose(log: str, patterns: Sequence[ErrorPattern]) -> Diagnosis:
         fix=decided.fix,
         lines=_shown([lines[place], *_details(lines, place)]),
         others=tuple(others),
+    )
+
+
+def stalled(job: str, quiet: float, *, minutes: float = STALLED_AFTER) -> str:
+    """Return a warning of a job that says nothing; empty where it is not quiet for long.
+
+    Args:
+        job: its name.
+        quiet: seconds since its log or its ``status.json`` has last grown.
+        minutes: how long a job may be quiet.
+    """
+    if quiet < minutes * 60:
+        return ""
+    return (
+        f"{job} has said nothing for {int(quiet // 60)} minutes, neither in its log nor in status.json: "
+        "it may hang, or one epoch takes that long; porter logs shows the last lines, porter cancel ends it"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from porter.launch import catalog
-from porter.launch.diagnosis import diagnose
+from porter.launch.diagnosis import diagnose, stalled
 from porter.records.catalog import ErrorPattern
 from porter.records.progress import Diagnosis
 
@@ -215,3 +215,10 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_long_line_is_cut() -> None:
     assert len(told("dino", "CUDA out of memory " + "x" * 9999).lines[0]) < 600
+
+
+def test_a_job_that_says_nothing_for_long_is_warned_of() -> None:
+    assert stalled("train", 29 * 60) == ""
+    warning = stalled("trial-3", 31 * 60 + 5)
+    assert warning.startswith("trial-3 has said nothing for 31 minutes")
+    assert stalled("train", 61, minutes=1).startswith("train has said nothing for 1 minute")

@@ -202,7 +202,7 @@ def _refuse_leaving(plan: TrainPlan, given: Given, instead: str) -> None:
 def _monitor(given: Given, ui: Ui) -> Monitor:
     from porter.launch.monitor import Monitor
 
-    return Monitor(_tell(ui), minutes=_minutes(given))
+    return Monitor(_tell(ui), ui.warn, minutes=_minutes(given))
 
 
 def _minutes(given: Given) -> float:

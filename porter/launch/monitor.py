@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from porter.errors import PorterError
-from porter.launch import progress, requests
+from porter.launch import diagnosis, progress, requests
 from porter.launch.drivers.base import Driver
 from porter.records.catalog import CatalogEntry, Metric
 from porter.records.jobs import ENDED, Job, JobState, Run
@@ -18,6 +18,9 @@ _SECONDS_HERE, _SECONDS_THERE = 1.0, 15.0
 _LOST = 20
 """So many answers without a state, one after the other, end the waiting."""
 
+_LINES = 5
+"""Of a log: by their change it is seen that a job still says something."""
+
 Tell = Callable[[Run, Job, JobState, Progress], None]
 
 
@@ -26,12 +29,23 @@ class Monitor:
 
     Args:
         tell: is given what is known when a job begins to run, every *minutes*, and when it has ended.
+        warn: is told of a job that says nothing for long.
         minutes: between two of these.
+        stalled: minutes after which that is long.
     """
 
-    def __init__(self, tell: Tell, *, minutes: float) -> None:
+    def __init__(
+        self,
+        tell: Tell,
+        warn: Callable[[str], None],
+        *,
+        minutes: float,
+        stalled: float = diagnosis.STALLED_AFTER,
+    ) -> None:
         self._tell = tell
+        self._warn = warn
         self._minutes = minutes
+        self._stalled = stalled
 
     def wait(self, driver: Driver, run: Run, job: Job, found: CatalogEntry) -> JobState:
         """Return the state in which a job has ended.
@@ -41,6 +55,7 @@ class Monitor:
         """
         most = _SECONDS_HERE if run.plan.platform in requests.HERE else _SECONDS_THERE
         pause, told, before, silent = most / 16, 0.0, "", 0
+        voice = _Voice(driver, job)
         while True:
             state, why = _ask(driver, job)
             silent = silent + 1 if state == "unknown" else 0
@@ -54,11 +69,34 @@ class Monitor:
             if state in ENDED or (state == "running" and (due or before != state)):
                 self._tell(run, job, state, look(driver, run, job, found))
                 told = time.monotonic()
+                if state == "running" and (said := voice.stalled(self._stalled)):
+                    self._warn(said)
             if state in ENDED:
                 return state
             before = before if state == "unknown" else state
             time.sleep(pause)
             pause = min(2 * pause, most)
+
+
+class _Voice:
+    """Whether a job still says something; asked as seldom as a person is told of it."""
+
+    def __init__(self, driver: Driver, job: Job) -> None:
+        self._driver = driver
+        self._job = job
+        self._heard: object = None
+        self._since = time.monotonic()
+
+    def stalled(self, minutes: float) -> str:
+        """Return a warning where the job has said nothing for so long."""
+        try:
+            status = self._driver.read(self._job.results, f"{self._job.action}/status.json")
+            heard = (status, self._driver.logs(self._job.id, _LINES))
+        except PorterError:
+            return ""
+        if heard != self._heard:
+            self._heard, self._since = heard, time.monotonic()
+        return diagnosis.stalled(self._job.name, time.monotonic() - self._since, minutes=minutes)
 
 
 def _ask(driver: Driver, job: Job) -> tuple[JobState, str]:

@@ -219,7 +219,9 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 def _ruled(found: CatalogEntry, action: str, checkpoint: str) -> dict[str, Any]:
     """Return the spec keys that get their value from the jobs around them."""
     chosen = found.actions[action]
-    folder = f"${{{RESULTS}}}/{action}"
+    # When a task reads it, TAO has already put the task's own folder behind the folder of results. Scripts of
+    # ports read their spec before that.
+    folder = f"${{{RESULTS}}}/{action}" if found.workspace else f"${{{RESULTS}}}"
     by_rule = {
         "parent_model": checkpoint,
         "parent_model_folder": posixpath.dirname(checkpoint),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,7 +12,7 @@ from porter import __version__
 from porter.launch import catalog, schema
 from porter.launch.data import stem
 from porter.launch.page import skill_page
-from porter.records.catalog import CatalogEntry, DataPart, DataSource
+from porter.records.catalog import CatalogEntry, DataPart, DataSource, Rule
 from porter.records.skills import DeploySchema, SchemaAnswer, SkillSource
 
 MANIFEST = "schemas/manifest.json"
@@ -26,6 +26,13 @@ _SOURCES = {
     "calibration": "calibration_dataset",
 }
 _KEY_FALLBACK = "tlt_encode"
+_CHECKPOINTS: dict[Rule, Literal["file", "folder"]] = {
+    "parent_model": "file",
+    "parent_model_folder": "folder",
+    "resume_model": "file",
+    "ptm_if_no_resume_model": "file",
+}
+"""Rules of keys that are given what lies somewhere, and what that is."""
 
 
 def package(
@@ -85,6 +92,12 @@ def _action(found: CatalogEntry, name: str) -> dict[str, Any]:
     for source in _sources(found, name):
         for key, part in _inputs(source):
             inputs[key] = {"type": part.kind, "optional": not source.required}
+    action = found.actions[name]
+    # A runner brings what stands here, and hands on the URI of anything else as it is.
+    for key, rule in action.rules.items():
+        if rule in _CHECKPOINTS:
+            needed = rule in ("parent_model", "parent_model_folder") and not action.engine
+            inputs[key] = {"type": _CHECKPOINTS[rule], "optional": not needed}
     resolved = catalog.resolve(found, name)
     return {
         "command": resolved.command,

@@ -51,9 +51,7 @@ class Trainings:
     def arguments(self, *more: str) -> list[str]:
         """Return a training on the CPU with as few steps as one has."""
         data = ["--train-data", str(self._train), "--eval-data", str(self._val), "--set", "num_classes=3"]
-        small = (
-            ["--set", "dataset.workers=1", "--set", "batch_size=8"] if "batch_size" not in str(more) else []
-        )
+        small = ["--set", "dataset.workers=1", "--set", "batch_size=8"]
         return ["train", self.name, *data, *small, "--platform", "virtualenv", "--gpus", "0", "--yes", *more]
 
     def porter(self, *arguments: str) -> Done:

@@ -32,8 +32,11 @@ def say(**values):
 
 
 rate = float(train.get("optim", {}).get("lr", 1e-3))
-fails = control.get("fails", {})
-if action in fails and (not fails[action] or rate > fails[action]):
+count = Path(__file__).with_name("count")
+number = int(count.read_text()) + 1
+count.write_text(str(number))
+fails = control["fails"]
+if action in fails and (not fails[action] or number in fails[action]):
     print("Traceback (most recent call last):")
     print("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
     sys.exit(1)
@@ -57,7 +60,8 @@ elif action == "evaluate":
     seen = Path(spec["evaluate"]["checkpoint"]).read_text()
     say(kpi={"evaluated": seen}, message="Evaluation metrics generated.")
 elif action == "export":
-    place = spec["export"]["onnx_file"].replace("${results_dir}", spec["results_dir"])
+    # TAO reads this when it has put the action's folder behind results_dir.
+    place = spec["export"]["onnx_file"].replace("${results_dir}", str(results))
     Path(place).write_text("onnx of " + Path(spec["export"]["checkpoint"]).read_text())
 elif action == "inference":
     (results / "result.csv").write_text(Path(spec["inference"]["checkpoint"]).read_text())
@@ -79,15 +83,16 @@ class StubTao:
         inside = next(folder.glob("lib/python*/site-packages"))
         (inside / "ours.pth").write_text(f"{packages}\n")
         (folder / "bin" / command).write_text(_COMMAND)
-        self._control: dict[str, Any] = {"metric": metric, "checkpoint": checkpoint}
+        self._control: dict[str, Any] = {"metric": metric, "checkpoint": checkpoint, "fails": {}}
         self.set()
 
     def set(self, **values: Any) -> None:
         """Change what the command does.
 
         Args:
-            values: ``seconds`` of an epoch; ``fails``, by action the learning rate above which it fails, 0
-                for always; ``measures``, whether a training reports its metric.
+            values: ``seconds`` of an epoch; ``fails``, by action which of the calls from now on fail, counted
+                from 1, an empty list for all; ``measures``, whether a training reports its metric.
         """
         self._control |= values
         (self.prefix / "bin" / "control.json").write_text(json.dumps(self._control))
+        (self.prefix / "bin" / "count").write_text("0")

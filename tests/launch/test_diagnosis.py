@@ -96,6 +96,12 @@ DINO = [
         ),
         "model.num_feature_levels",
     ),
+    (
+        TRACEBACK.format(
+            "RuntimeError: mat1 and mat2 shapes cannot be multiplied (16x512 and 64x32)",
+        ),
+        "model.hidden_dim is other than 256",
+    ),
     (TRACEBACK.format(ASSERT), "an annotation has a category id"),
     (TRACEBACK.format(MISSING.format("/results/p/dino_model_latest.pth")), "the checkpoint does not lie"),
     (

@@ -47,8 +47,14 @@ def test_what_training_started_from_is_dropped_and_what_a_trial_had_is_kept() ->
     assert "pretrained_model_path" not in made.spec["train"]
     assert made.spec["export"] == {
         "checkpoint": "/r/train/x.pth",
-        "onnx_file": "${results_dir}/export/dino.onnx",
+        "onnx_file": "${results_dir}/dino.onnx",
     }
+
+
+def test_the_graph_of_a_port_lies_in_the_folder_of_its_export(tmp_path: Path) -> None:
+    plan = dino("backbone=fan_tiny", platform="virtualenv")
+    made = requests.after(ported(tmp_path), plan, Path("/runs/dino-1"), "export", "/r/x.pth")
+    assert made.spec["export"]["onnx_file"] == "${results_dir}/export/dino.onnx"
 
 
 def test_a_setting_of_a_person_comes_last() -> None:

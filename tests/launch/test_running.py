@@ -62,7 +62,7 @@ def test_the_secrets_of_a_shell_do_not_reach_a_job(stub: StubTao, monkeypatch: p
 
 
 def test_a_failed_training_says_why_and_what_to_do(stub: StubTao) -> None:
-    stub.set(fails={"train": 0})
+    stub.set(fails={"train": []})
     code, said = train(stub, *PLAIN, "--export")
     assert code == 1
     assert "train of dino-1 failed" in said
@@ -125,7 +125,7 @@ def test_what_cannot_be_done_with_a_run_is_said(
 
 
 def test_nothing_is_handed_on_before_it_is_trained(stub: StubTao) -> None:
-    stub.set(fails={"train": 0})
+    stub.set(fails={"train": []})
     train(stub, *PLAIN)
     code, said = porter("export", "dino-1")
     assert (code, "has no trained model yet" in said) == (2, True)
@@ -148,7 +148,7 @@ def test_a_run_that_cannot_be_is_not_made(stub: StubTao, more: list[str], said: 
 
 
 def test_a_search_is_not_left_alone_by_resume_either(stub: StubTao) -> None:
-    stub.set(fails={"train": 0})
+    stub.set(fails={"train": []})
     assert train(stub, *SEARCH)[0] == 1
     before = run()
     code, said = porter("resume", "dino-1", "--no-monitor")
@@ -159,7 +159,7 @@ def test_a_search_is_not_left_alone_by_resume_either(stub: StubTao) -> None:
 def test_an_action_that_failed_is_repeated_by_its_own_command(stub: StubTao) -> None:
     assert train(stub, *PLAIN)[0] == 0
     coco(Path("other"))
-    stub.set(fails={"evaluate": 0})
+    stub.set(fails={"evaluate": []})
     code, said = porter("evaluate", "dino-1", "--eval-data", "other")
     assert (code, "evaluate of dino-1 failed" in said) == (1, True)
     assert "porter resume" not in said

@@ -115,7 +115,7 @@ def test_a_training_that_could_not_be_started_anew_keeps_its_checkpoint(stub: St
 
 def test_an_attempt_that_fails_at_once_loses_no_checkpoint_of_those_before(stub: StubTao) -> None:
     first = _canceled(stub)
-    stub.set(fails={"train": 0})
+    stub.set(fails={"train": []})
     assert porter("resume", "dino-1")[0] == 1
     stub.set(fails={})
     assert porter("resume", "dino-1")[0] == 0
@@ -127,7 +127,7 @@ def test_an_attempt_that_fails_at_once_loses_no_checkpoint_of_those_before(stub:
 def test_what_porter_was_starting_when_it_was_stopped_is_not_taken_for_an_older_attempt(
     stub: StubTao, monkeypatch: pytest.MonkeyPatch, begun: bool
 ) -> None:
-    stub.set(fails={"train": 0})
+    stub.set(fails={"train": []})
     assert train(stub, *PLAIN)[0] == 1
     first = job("train").id
     stub.set(fails={})

@@ -91,6 +91,19 @@ def test_skill_info_is_what_a_runner_reads(entry: CatalogEntry) -> None:
     assert info["key_defaults"] == {"encryption_key": "tlt_encode"}
 
 
+def test_a_runner_is_told_to_bring_checkpoints_too() -> None:
+    actions = skills.skill_info(catalog.entry("dino"))["actions"]
+    train, export = actions["train"]["inputs"], actions["export"]["inputs"]
+    for key in ("model.pretrained_backbone_path", "train.resume_training_checkpoint_path"):
+        assert train[key] == {"type": "file", "optional": True}
+    # What the action makes is none of its inputs.
+    assert export == {"export.checkpoint": {"type": "file", "optional": False}}
+    # Evaluation takes one of these.
+    for key in ("evaluate.checkpoint", "evaluate.trt_engine"):
+        assert actions["evaluate"]["inputs"][key] == {"type": "file", "optional": True}
+    assert actions["gen_trt_engine"]["inputs"]["gen_trt_engine.onnx_file"]["optional"] is False
+
+
 def test_the_manifest_lists_actions_and_differences(entry: CatalogEntry) -> None:
     files = skills.package(entry, answer(), SOURCE)
     manifest = loaded(files, skills.MANIFEST)

@@ -153,7 +153,8 @@ def keep_log(path: Path) -> None:
         logger = logging.getLogger(name)
         for old in list(logger.handlers):
             logger.removeHandler(old)
-            old.close()
+            with contextlib.suppress(OSError):
+                old.close()
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False

@@ -164,6 +164,13 @@ def _request(
     inputs: tuple[str, ...] = ()
     if plan.platform in HERE:
         noted = {one.target: one for one in staging.noted(folder)}
+        lost = [one.source for one in staged if one.target not in noted]
+        if lost:
+            raise DataError(
+                f"{lost[0]} is not in {folder / staging.FOLDER} any more.",
+                why=f"{staging.NOTES} does not name it",
+                next_step=f"porter resume {folder.name} brings it again",
+            )
         brought_here = staging.resolve(spec, [noted[one.target] for one in staged], folder)
         spec, mounts = brought_here.spec, (*mounts, *brought_here.mounts)
     else:

@@ -165,3 +165,10 @@ def test_pseudo_labels_of_mal_are_a_file_in_its_results() -> None:
         found, planned("mal"), Path("/runs/mal-1"), "inference", "/r/x.pth", facts={"inference": facts}
     )
     assert made.spec["inference"]["label_dump_path"] == "mal_labels.json"
+
+
+def test_what_was_staged_and_is_lost_is_told(tmp_path: Path) -> None:
+    plan = dino("backbone=fan_tiny", facts={"train": REMOTE}, platform="virtualenv")
+    with pytest.raises(DataError, match="is not in .* any more") as caught:
+        requests.train(FOUND, plan, tmp_path)
+    assert "porter resume" in caught.value.next_step

@@ -169,6 +169,6 @@ def test_pseudo_labels_of_mal_are_a_file_in_its_results() -> None:
 
 def test_what_was_staged_and_is_lost_is_told(tmp_path: Path) -> None:
     plan = dino("backbone=fan_tiny", facts={"train": REMOTE}, platform="virtualenv")
-    with pytest.raises(DataError, match="is not in .* any more") as caught:
+    with pytest.raises(DataError, match=r"is not in .* any more") as caught:
         requests.train(FOUND, plan, tmp_path)
     assert "porter resume" in caught.value.next_step

@@ -8,10 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import typer.testing
 
-from porter.cli import app
-from porter.errors import PorterError
 from porter.launch import build, catalog, remembered
 from porter.records.base import from_json
 from porter.records.jobs import Job, Run
@@ -19,6 +16,7 @@ from porter.records.sandbox import Engine
 from tests.launch.answers import SOURCE
 from tests.launch.drivers import engines
 from tests.launch.fields import CLASSIFIER, class_folders, schema_of
+from tests.launch.led import porter
 from tests.launch.workspaces import CLASSIFIER_KEYS, finished
 
 NAME = "tiny_vit"
@@ -83,15 +81,6 @@ def port(served: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         f"from setuptools import setup\nsetup(entry_points={{'console_scripts': ['{NAME}={target}']}})\n"
     )
     return workspace.root
-
-
-def porter(*arguments: str) -> tuple[int, str]:
-    done = typer.testing.CliRunner().invoke(app, list(arguments))
-    if isinstance(done.exception, PorterError):
-        return done.exception.exit_code, f"{done.output}{done.exception}"
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.output
 
 
 def _record() -> Path:

@@ -6,11 +6,11 @@ import base64
 import http.server
 import io
 import subprocess
-import sys
 import tarfile
 import threading
 import time
 import uuid
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -272,10 +272,12 @@ def test_the_script_that_strips_fails_where_something_stays(tmp_path: Path) -> N
     from porter.resources import tree
 
     script = tree("containers") / "prepare" / "strip.py"
+    # It takes packages out of whatever runs it: never out of the tests' own environment.
+    venv.create(tmp_path / "own", with_pip=False)
     (tmp_path / "nvidia_tao_pytorch").mkdir()
     (tmp_path / "nvidia_tao_pytorch" / "__init__.py").write_text("")
     done = subprocess.run(
-        [sys.executable, str(script)],
+        [str(tmp_path / "own" / "bin" / "python"), str(script)],
         env={"PYTHONPATH": str(tmp_path), "PATH": "/bin"},
         capture_output=True,
         text=True,

@@ -12,6 +12,7 @@ import yaml
 from porter.launch import catalog
 from porter.records.sandbox import Environment
 from tests.e2e.conftest import Done, run_porter
+from tests.e2e.trainings import remember
 
 pytestmark = pytest.mark.torch_env
 
@@ -71,6 +72,7 @@ def test_the_port_is_a_model_for_every_command(
     ported: tuple[Path, Done], e2e_cache: Path, tmp_path: Path
 ) -> None:
     workspace = ported[0]
+    remember(workspace, "mini_vit", e2e_cache)
     rows = run_porter(e2e_cache, "models", "--format", "json").json
     assert next(row for row in rows if row["name"] == "mini_vit")["workspace"] == str(workspace)
     shown = run_porter(e2e_cache, "image", "mini_vit", "--action", "train", "--format", "json").json
@@ -89,6 +91,7 @@ def test_the_port_is_a_model_for_every_command(
 def test_its_package_is_built_of_the_ports_worktrees(
     ported: tuple[Path, Done], e2e_cache: Path, tmp_path: Path
 ) -> None:
+    remember(ported[0], "mini_vit", e2e_cache)
     arguments = ("skills", "build", "mini_vit", "--output", tmp_path / "skill", "--format", "json")
     made = run_porter(e2e_cache, *arguments)
     assert made.code == 0, made.err

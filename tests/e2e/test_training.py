@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Done
-from tests.e2e.trainings import Trainings, file
+from tests.e2e.trainings import Trainings, file, remember
 
 pytestmark = pytest.mark.torch_env
 
@@ -16,6 +16,7 @@ def test_a_port_is_searched_evaluated_and_exported(
     ported: tuple[Path, Done], e2e_cache: Path, tmp_path: Path
 ) -> None:
     assert ported[1].code == 0
+    remember(ported[0], "mini_vit", e2e_cache)
     trainings = Trainings("mini_vit", tmp_path, e2e_cache)
     search = ("--trials", "2", "--vary", "train.optim.lr=1e-4..1e-2", "--set", "epochs=1", "--export")
     done = trainings.porter(*trainings.arguments(*search))

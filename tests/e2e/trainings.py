@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
+from porter.launch import remembered
 from porter.records.base import from_json
 from porter.records.jobs import Job, Run
+from porter.workspace import Workspace
 from tests.e2e.conftest import Done, run_porter
 
 COLOURS = {"blue": (30, 40, 200), "green": (20, 180, 40), "red": (210, 30, 30)}
@@ -32,6 +35,13 @@ def images(folder: Path) -> tuple[Path, Path]:
                 Image.new("RGB", (40, 36), shade).save(place / f"{number}.png")
         (folder / name / "classes.txt").write_text("\n".join(COLOURS) + "\n")
     return folder / "train", folder / "val"
+
+
+def remember(workspace: Path, name: str, cache: Path) -> None:
+    """Have porter take a name for this port: others of the tests have it too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORTER_CACHE", str(cache))
+        remembered.remember(Workspace.open(workspace), name)
 
 
 class Trainings:

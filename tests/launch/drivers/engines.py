@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,8 @@ def served(engine: Engine, folder: Path, docker_host: str) -> Iterator[str]:
     socket = folder / "podman.sock"
     service = subprocess.Popen(
         [engine.executable, "system", "service", "--time=0", f"unix://{socket}"],
+        # Its networks need iptables, which lies where a user's shell may not look.
+        env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -172,15 +172,7 @@ def _act(given: Given, action: str, option: str, origin: Origin | None, uri: str
         folder.load(), action, (origin, option, uri), given.spec or (), schema_clones(given), ui
     )
     with folder.held(), _stoppable(folder):
-        leading.act(
-            folder,
-            action,
-            ui,
-            monitor,
-            facts=asked.facts,
-            values=asked.values,
-            follow=given.monitor,
-        )
+        leading.act(folder, action, ui, monitor, asked=asked, follow=given.monitor)
     _show(folder, given)
 
 

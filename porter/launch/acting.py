@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from porter.errors import UsageError
 from porter.launch import build, catalog, data, plan, requests, settings
 from porter.launch.places import dataset_of, read_by
+from porter.launch.requests import Asked
 from porter.launch.settings import Fields
 from porter.records.catalog import CatalogEntry, Origin
 from porter.records.jobs import Run
 from porter.records.reference import Repo
 from porter.records.training import DataFacts
 from porter.ui import Ui
-
-
-class Asked(NamedTuple):
-    """Datasets that an action gets beside those of its run, and values by spec key."""
-
-    facts: dict[Origin, DataFacts]
-    values: dict[str, Any]
 
 
 def prepare(

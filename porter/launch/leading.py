@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from porter.errors import WorkspaceError
 from porter.launch import catalog, overview, requests, staging
 from porter.launch.monitor import Monitor
 from porter.launch.recheck import recheck
 from porter.launch.remembered import GATE
+from porter.launch.requests import NOTHING, Asked
 from porter.launch.runs import RunFolder
 from porter.launch.workflow import Workflow, later
 from porter.records.catalog import CatalogEntry, Origin
@@ -48,8 +48,7 @@ def act(
     ui: Ui,
     monitor: Monitor,
     *,
-    facts: Mapping[Origin, DataFacts] = {},
-    values: Mapping[str, Any] = {},
+    asked: Asked = NOTHING,
     follow: bool = True,
 ) -> Job:
     """Run an action on what a run has trained. Use it under the run's lock.
@@ -59,8 +58,7 @@ def act(
         action: of the network.
         ui: where progress goes.
         monitor: waits for the job.
-        facts: datasets beside those of the run's plan, or in their place.
-        values: by spec key, what a person set.
+        asked: what a person asked for beside that.
         follow: False starts the job and leaves it.
 
     Raises:
@@ -69,11 +67,11 @@ def act(
     run = folder.load()
     found = _entry(run)
     model = overview.trained(run)
-    bring(folder, found, run, action, facts, ui)
+    bring(folder, found, run, action, asked.facts, ui)
     workflow = Workflow(folder, overview.driver_of(folder, run), found, monitor)
     workflow.reattach()
     name = next_name(run, action, later(run, found))
-    return workflow.follow(action, model, name=name, values=values, facts=facts, wait=follow)
+    return workflow.follow(Job(name=name, action=action), model, asked=asked, wait=follow)
 
 
 def bring(

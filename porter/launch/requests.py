@@ -6,7 +6,7 @@ import copy
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,7 +15,7 @@ from porter.launch import code, staging
 from porter.launch.data import REMOTE
 from porter.launch.places import Places, fill, read_by
 from porter.records.catalog import CatalogEntry, Origin
-from porter.records.jobs import RESULTS, JobRequest
+from porter.records.jobs import RESULTS, Job, JobRequest
 from porter.records.training import DataFacts, Mount, Platform, Staged, TrainPlan
 
 HERE: tuple[Platform, ...] = ("virtualenv", "docker")
@@ -23,6 +23,16 @@ HERE: tuple[Platform, ...] = ("virtualenv", "docker")
 
 _SCRATCH = ("ptm_if_no_resume_model", "resume_model")
 """Rules of keys that say where training starts: a trained model has no use for them."""
+
+
+class Asked(NamedTuple):
+    """What a person asks for of an action: datasets in the place of its run's, and values by spec key."""
+
+    facts: Mapping[Origin, DataFacts]
+    values: Mapping[str, Any]
+
+
+NOTHING = Asked({}, {})
 
 
 def train(
@@ -59,13 +69,11 @@ def after(
     found: CatalogEntry,
     plan: TrainPlan,
     folder: Path,
-    action: str,
+    job: Job,
     checkpoint: str,
     *,
     trained: Mapping[str, Any] = {},
-    facts: Mapping[Origin, DataFacts] = {},
-    values: Mapping[str, Any] = {},
-    name: str = "",
+    asked: Asked = NOTHING,
 ) -> JobRequest:
     """Return what the platform is asked for an action on a trained model.
 
@@ -75,27 +83,25 @@ def after(
         found: the network.
         plan: of the training.
         folder: of the run.
-        action: of the network.
+        job: its name and action.
         checkpoint: that training left behind.
         trained: by spec key, what the training had other than its plan: the values of a trial.
-        facts: datasets beside those of the plan, or in their place.
-        values: by spec key, what a person set for this action.
-        name: of the job; the action's where it is empty.
+        asked: what a person asked for beside that.
 
     Raises:
         UsageError: the action needs a dataset that nobody gave.
     """
-    places = Places(plan.platform)
-    known: dict[Origin, DataFacts] = {**_origins(plan), **facts}
+    places, action = Places(plan.platform), job.action
+    known: dict[Origin, DataFacts] = {**_origins(plan), **asked.facts}
     fill(found, read_by(found, plan.action, plan.format), plan.format, _origins(plan), places)
     filled, _ = fill(found, read_by(found, action, plan.format), plan.format, known, places)
     dropped = {key for key, rule in found.actions[plan.action].rules.items() if rule in _SCRATCH}
     kept = {key: value for key, value in flat(plan.spec).items() if key not in dropped}
     kept |= {key: value for key, value in trained.items() if key not in dropped}
-    spec = with_values({}, kept | filled | _ruled(found, action, checkpoint) | dict(values))
+    spec = with_values({}, kept | filled | _ruled(found, action, checkpoint) | dict(asked.values))
     brought = (*places.mounts.values(), *_beside(checkpoint, plan.platform))
     staged = tuple(places.staged.values())
-    return _request(found, plan, action, spec, (brought, staged), folder, name or action)
+    return _request(found, plan, action, spec, (brought, staged), folder, job.name)
 
 
 def with_values(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

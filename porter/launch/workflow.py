@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
@@ -12,11 +11,11 @@ from porter.errors import PorterError
 from porter.launch import checkpoints, diagnosis, requests
 from porter.launch.drivers.base import Driver
 from porter.launch.monitor import Monitor
+from porter.launch.requests import NOTHING, Asked
 from porter.launch.runs import RunFolder, ended, now
-from porter.records.catalog import CatalogEntry, Origin
+from porter.records.catalog import CatalogEntry
 from porter.records.jobs import Job, JobRequest, Run
 from porter.records.progress import Diagnosis
-from porter.records.training import DataFacts
 
 Make = Callable[[Job], JobRequest]
 """Makes the request of a job when its turn has come: it may rest on what earlier jobs have left."""
@@ -55,7 +54,7 @@ class Workflow:
         else:
             best = self.run(self._to_train(), self._training)
         for action in later(run, self.found):
-            self.follow(action, best)
+            self.follow(Job(name=action, action=action), best)
         for job in self.folder.load().jobs:
             # An action that was asked for by itself, and that nobody has followed to its end.
             if job.id and not ended(job):
@@ -68,43 +67,23 @@ class Workflow:
         if not job.id or job.state in ("error", "canceled"):
             self.start(job, self._training)
 
-    def follow(
-        self,
-        action: str,
-        trained: Job,
-        *,
-        name: str = "",
-        values: Mapping[str, Any] = {},
-        facts: Mapping[Origin, DataFacts] = {},
-        wait: bool = True,
-    ) -> Job:
+    def follow(self, job: Job, trained: Job, *, asked: Asked = NOTHING, wait: bool = True) -> Job:
         """Run an action on a trained model.
 
         Args:
-            action: of the network.
-            trained: the job that trained it.
-            name: of the job; the action's where it is empty.
-            values: by spec key, what a person set for it.
-            facts: datasets beside those of the plan.
+            job: its name and action.
+            trained: the job that trained the model.
+            asked: what a person asked for beside that.
             wait: False starts the job and leaves it.
         """
-        run = self.folder.load()
+        plan = self.folder.load().plan
         checkpoint = checkpoints.trained(self.driver, trained, self.found)
 
         def make(job: Job) -> JobRequest:
             return requests.after(
-                self.found,
-                run.plan,
-                self.folder.path,
-                action,
-                checkpoint,
-                trained=trained.values,
-                facts=facts,
-                values=values,
-                name=job.name,
+                self.found, plan, self.folder.path, job, checkpoint, trained=trained.values, asked=asked
             )
 
-        job = Job(name=name or action, action=action)
         return self.run(job, make) if wait else self.start(job, make)
 
     def run(self, job: Job, make: Make) -> Job:

@@ -256,4 +256,7 @@ def test_no_gpus_in_containers_is_said_aloud(docker: Daemon, capsys: pytest.Capt
 
 def test_local_data_needs_no_keys(docker: Daemon) -> None:
     facts = DataFacts(uri="/d", kind="coco", images=40, annotations=60, categories=4, max_category_id=4)
-    require(plan(facts={"train": facts}), yes())
+    made = plan(facts={"train": facts})
+    assert [one.name for one in made.credentials] == ["NGC_KEY"]
+    require(made, yes())
+    assert docker.logins == []

@@ -10,16 +10,20 @@ import pytest
 
 from porter.errors import DataError, UsageError
 from porter.launch import catalog, requests
+from porter.launch.requests import Asked
 from porter.records.catalog import CatalogEntry
+from porter.records.jobs import Job
 from porter.records.training import DataFacts, Mount, TrainPlan
 from tests.launch.test_plan import OTHER, REMOTE, TRAIN, dino, planned
 
 FOUND = catalog.entry("dino")
+EXPORT = Job(name="export", action="export")
 VAL = DataFacts(uri="s3://bucket/val", kind="remote")
 
 
 def after(plan: TrainPlan, action: str, checkpoint: str = "/r/train/x.pth", **more: Any) -> Any:
-    return requests.after(FOUND, plan, Path("/runs/dino-1"), action, checkpoint, **more)
+    job = Job(name=action, action=action)
+    return requests.after(FOUND, plan, Path("/runs/dino-1"), job, checkpoint, **more)
 
 
 def test_a_container_gets_data_checkpoint_and_the_folder_of_what_was_staged(tmp_path: Path) -> None:
@@ -53,12 +57,14 @@ def test_what_training_started_from_is_dropped_and_what_a_trial_had_is_kept() ->
 
 def test_the_graph_of_a_port_lies_in_the_folder_of_its_export(tmp_path: Path) -> None:
     plan = dino("backbone=fan_tiny", platform="virtualenv")
-    made = requests.after(ported(tmp_path), plan, Path("/runs/dino-1"), "export", "/r/x.pth")
+    made = requests.after(ported(tmp_path), plan, Path("/runs/dino-1"), EXPORT, "/r/x.pth")
     assert made.spec["export"]["onnx_file"] == "${results_dir}/export/dino.onnx"
 
 
 def test_a_setting_of_a_person_comes_last() -> None:
-    made = after(dino(), "export", values={"export.onnx_file": "/mine.onnx", "export.batch_size": 4})
+    made = after(
+        dino(), "export", asked=Asked({}, {"export.onnx_file": "/mine.onnx", "export.batch_size": 4})
+    )
     assert made.spec["export"]["onnx_file"] == "/mine.onnx"
     assert made.spec["export"]["batch_size"] == 4
 
@@ -160,10 +166,9 @@ def test_a_platform_that_shows_no_folders_needs_an_image_with_the_code(tmp_path:
 
 def test_pseudo_labels_of_mal_are_a_file_in_its_results() -> None:
     found = catalog.entry("mal")
-    facts = DataFacts(uri="/home/me/more", kind="files")
-    made = requests.after(
-        found, planned("mal"), Path("/runs/mal-1"), "inference", "/r/x.pth", facts={"inference": facts}
-    )
+    asked = Asked({"inference": DataFacts(uri="/home/me/more", kind="files")}, {})
+    job = Job(name="inference", action="inference")
+    made = requests.after(found, planned("mal"), Path("/runs/mal-1"), job, "/r/x.pth", asked=asked)
     assert made.spec["inference"]["label_dump_path"] == "mal_labels.json"
 
 

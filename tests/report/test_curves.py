@@ -192,4 +192,7 @@ def test_a_search_without_results_is_drawn() -> None:
 
 
 def test_a_best_without_points_is_no_error() -> None:
-    drawn(curves_svg(Progress(series={"a": ((1, 1.0),)}, metric="b", best=Best(value=1.0, at=1)), "t"))
+    best = Best(value=1.0, at=1)
+    picture = drawn(curves_svg(Progress(series={"a": ((1, 1.0),)}, metric="b", best=best), "t"))
+    assert "a" in texts(picture)
+    assert not [text for text in texts(picture) if text.startswith("best")]

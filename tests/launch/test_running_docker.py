@@ -50,12 +50,7 @@ def main():
 def served(
     engine: Engine, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Engine]:
-    docker_host = request.getfixturevalue("docker_host") if engine.name == "docker" else ""
-    with engines.served(engine, tmp_path, docker_host) as address:
-        if address:
-            monkeypatch.setenv("DOCKER_HOST", address)
-        if engine.name == "docker":
-            monkeypatch.setenv("DOCKER_NETWORK", "host")
+    with engines.offered(engine, request, tmp_path, monkeypatch):
         yield engine
         engines.remove(engine, [job.id for job in run().jobs] if _record().is_file() else [])
 

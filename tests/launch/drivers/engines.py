@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from porter.records.sandbox import Engine
 from porter.records.training import Mount
 from porter.sandbox import base_image, engines, interpreters
@@ -60,6 +62,21 @@ def served(engine: Engine, folder: Path, docker_host: str) -> Iterator[str]:
     finally:
         service.terminate()
         service.wait()
+
+
+@contextlib.contextmanager
+def offered(
+    engine: Engine, request: pytest.FixtureRequest, folder: Path, patch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Yield the address of an engine, and have the environment name it."""
+    docker_host = request.getfixturevalue("docker_host") if engine.name == "docker" else ""
+    with served(engine, folder, docker_host) as address:
+        if address:
+            patch.setenv("DOCKER_HOST", address)
+        if engine.name == "docker":
+            # The tests' own daemon has no bridge.
+            patch.setenv("DOCKER_NETWORK", "host")
+        yield address
 
 
 def image(engine: Engine) -> str:

@@ -26,14 +26,8 @@ from tests.launch.drivers.waiting import ended, until
 def host(
     engine: Engine, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    docker_host = request.getfixturevalue("docker_host") if engine.name == "docker" else ""
-    with engines.served(engine, tmp_path, docker_host) as served:
-        if served:
-            monkeypatch.setenv("DOCKER_HOST", served)
-        if engine.name == "docker":
-            # The tests' own daemon has no bridge.
-            monkeypatch.setenv("DOCKER_NETWORK", "host")
-        yield served
+    with engines.offered(engine, request, tmp_path, monkeypatch) as address:
+        yield address
 
 
 @pytest.fixture

@@ -32,9 +32,9 @@ def say(**values):
 
 
 rate = float(train.get("optim", {}).get("lr", 1e-3))
-count = Path(__file__).with_name("count")
-number = int(count.read_text()) + 1
-count.write_text(str(number))
+with Path(__file__).with_name("calls").open("ab") as calls:
+    calls.write(b".")
+    number = calls.tell()
 fails = control["fails"]
 if action in fails and (not fails[action] or number in fails[action]):
     print("Traceback (most recent call last):")
@@ -94,5 +94,9 @@ class StubTao:
                 from 1, an empty list for all; ``measures``, whether a training reports its metric.
         """
         self._control |= values
-        (self.prefix / "bin" / "control.json").write_text(json.dumps(self._control))
-        (self.prefix / "bin" / "count").write_text("0")
+        # A call that begins meanwhile sees the old control or the new one, never half of one.
+        control, calls = self.prefix / "bin" / "control.json", self.prefix / "bin" / "calls"
+        fresh = control.with_suffix(".new")
+        fresh.write_text(json.dumps(self._control))
+        fresh.replace(control)
+        calls.unlink(missing_ok=True)

@@ -213,7 +213,7 @@ def test_submodules_and_hooks_of_a_template_stay_out(
 
 def test_a_run_that_is_killed_leaves_no_clone_and_the_next_one_begins_again(server: GitServer) -> None:
     server.mode = "stuck"
-    killed = subprocess.Popen([sys.executable, "-c", ENSURE], stdout=subprocess.DEVNULL)
+    killed = subprocess.Popen([sys.executable, "-u", "-c", ENSURE], stdout=subprocess.DEVNULL)
     assert server.stuck.wait(60)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
@@ -226,9 +226,9 @@ def test_a_run_that_is_killed_leaves_no_clone_and_the_next_one_begins_again(serv
 
 def test_of_two_at_once_one_clones(server: GitServer) -> None:
     server.mode = "stuck"
-    first = subprocess.Popen([sys.executable, "-c", ENSURE], stdout=subprocess.PIPE, text=True)
+    first = subprocess.Popen([sys.executable, "-u", "-c", ENSURE], stdout=subprocess.PIPE, text=True)
     assert server.stuck.wait(60)
-    second = subprocess.Popen([sys.executable, "-c", ENSURE], stdout=subprocess.PIPE, text=True)
+    second = subprocess.Popen([sys.executable, "-u", "-c", ENSURE], stdout=subprocess.PIPE, text=True)
     assert second.stdout is not None
     waiting = second.stdout.readline()
     assert "waiting for another porter that is cloning tao-pytorch" in waiting
@@ -243,7 +243,8 @@ def test_of_two_at_once_one_clones(server: GitServer) -> None:
 
 def test_two_that_both_get_through_ask_once(server: GitServer) -> None:
     both = [
-        subprocess.Popen([sys.executable, "-c", ENSURE], stdout=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen([sys.executable, "-u", "-c", ENSURE], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
     ]
     for process in both:
         out, _ = process.communicate()

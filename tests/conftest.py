@@ -35,7 +35,14 @@ _NOBODY_LISTENS = "http://127.0.0.1:9"
 os.environ["PORTER_ENGINE"] = "host"
 
 _LONGEST = "e2e/test_kill.py"
-_SHARED_FIXTURES = ("e2e/test_port.py", "e2e/test_real.py", "embedded", "probes", "transplant")
+_SHARED_FIXTURES = (
+    "e2e/test_catalog.py",
+    "e2e/test_port.py",
+    "e2e/test_real.py",
+    "embedded",
+    "probes",
+    "transplant",
+)
 
 
 def pytest_configure() -> None:

@@ -2,7 +2,7 @@
 
 A run's time is mostly that of importing torch, lightning and timm: some 500,000 objects, which the garbage
 collector looks through again and again while they come, and several times more when Python ends. None of them
-is garbage. With fewer looks, and one at the end, a run that does nothing but import takes a quarter less time.
+is garbage. With fewer looks, and one at the end, a run that only imports takes a quarter less time.
 """
 
 import atexit

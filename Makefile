@@ -23,17 +23,17 @@ matrix: set-up environment
 	  mkdir -p docs && cp $(MATRIX)/matrix.md docs/matrix.md; exit $$ended
 
 test: set-up environment
-	$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15 -m "not real_tao" $(PYTEST_ARGS)
+	$(PY) -m pytest -n 2 --dist loadgroup --durations 15 -m "not real_tao" $(PYTEST_ARGS)
 
 # What needs TAO's own clones, in porter's clone cache (see README); `make test` runs everything else.
 real-tao-test: set-up environment
-	$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15 -m real_tao -rs $(PYTEST_ARGS)
+	$(PY) -m pytest -n 2 --dist loadgroup --durations 15 -m real_tao -rs $(PYTEST_ARGS)
 
 # Installs and configures Podman where it is missing (root, apt), and says which engines were covered.
 containers-test: set-up environment
 	@bash containers/install-podman.sh
 	$(PY) -m tests.corpus
-	$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15 -rs $(PYTEST_ARGS) \
+	$(PY) -m pytest -n 2 --dist loadgroup --durations 15 -rs $(PYTEST_ARGS) \
 	  tests/sandbox tests/corpus tests/e2e/test_containers.py tests/test_doctor.py tests/test_secrets.py
 	$(PY) -m tests.engines
 	$(PY) benchmarks/sandbox_overhead.py
